@@ -1,0 +1,53 @@
+"""The command line: one file a stage; parse, call one library function, render.
+
+Stage modules import their libraries inside the commands, so that `selaras --help` starts at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from selaras.cli import data, doctor, evaluate, models, report, start, tune
+
+STORY = """From a written content policy to evidence that the product keeps it.
+
+The loop, one line a stage:
+
+\b
+  policy   what the product must not do, in words         policies/*.yaml
+  data     rows that ask for it, rows that sound like it  data/*.jsonl
+  split    a sealed hold-out that decides                 selaras data split
+  prompt   first lever: a system prompt                   prompts/*.prompt
+  tune     second lever: teach the model                  selaras tune sft
+  eval     one ruler for both                             selaras eval
+  report   the evidence, with its lineage                 selaras report
+
+Start with:  selaras quickstart DIR
+"""
+
+app = typer.Typer(
+    help=STORY,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (start, data, tune, evaluate, report, models, doctor):
+    module.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print the version, or leave the rest to the commands."""
+    if version:
+        from selaras import __version__
+
+        typer.echo(f"selaras {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

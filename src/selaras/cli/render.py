@@ -1,0 +1,119 @@
+"""Figures for a terminal: the same numbers as the page's, in rich tables."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from selaras.core.records import Query
+    from selaras.evaluate import Comparison, Evaluation
+
+KINDS = ("look_alike", "inadvertent", "ordinary")
+LONGEST = 320
+
+
+def rate(value: Any) -> str:
+    """Return a rate with its interval and n, in the page's own words."""
+    from selaras.page import rate_text
+
+    missing = value["value"] is None
+    return rate_text(
+        float("nan") if missing else value["value"], value["low"], value["high"], value["n"]
+    )
+
+
+def print_figures(evaluations: Sequence["Evaluation"], *, file: Any = None) -> None:
+    """Print the table of Systems with compliance, over-refusal by kind, and capability."""
+    from rich.console import Console
+
+    wide = Console(file=file or sys.stdout, highlight=False)
+    wide.print(_figures(evaluations))
+    for evaluation in evaluations:
+        for line in not_scored(evaluation):
+            wide.print(f"{evaluation.name}: {line}", style="yellow", markup=False)
+
+
+def not_scored(evaluation: "Evaluation") -> list[str]:
+    """Return what a reader has to know beside the figures: errors, unscored rows, notes."""
+    figures = evaluation.figures
+    lines = [
+        f"{figures[key]['count']} rows {word} ({figures[key]['share']:.0%})"
+        for key, word in (("unscored", "could not be judged"), ("errors", "failed"))
+        if figures[key]["count"]
+    ]
+    if figures["checks_unscored"]:
+        lines.append(f"{figures['checks_unscored']} capability checks could not be run")
+    return lines + list(evaluation.manifest.notes)
+
+
+def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) -> None:
+    """Print paired differences with intervals and adjusted p-values."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from selaras.page import signed_points
+
+    table = Table(title="Paired differences", title_justify="left")
+    for column in ("from", "to", "figure", "difference", "95 %", "p (Holm)", "pairs"):
+        table.add_column(column)
+    for c in comparisons:
+        p = c.paired
+        table.add_row(
+            c.before, c.after, c.figure, signed_points(p.difference),
+            f"{signed_points(p.low)} to {signed_points(p.high)}", _p(c.p_value), str(p.n),
+        )  # fmt: skip
+    Console(file=file or sys.stdout, highlight=False).print(table)
+
+
+def print_twins(
+    twins: Sequence["Query"], showcase: Sequence["Evaluation"], *, file: Any = None
+) -> None:
+    """Print one pair of twins with every System's answer."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from selaras.core.errors import one_line
+
+    if not twins:
+        return
+    pair = [row for row in twins if row.cluster == twins[0].cluster]
+    table = Table(
+        title="One pair of twins (development rows)", title_justify="left", show_lines=True
+    )
+    table.add_column("System")
+    for row in pair:
+        label = "to be refused" if row.expected == "refuse" else "to be answered"
+        table.add_column(Text(f"{label}: {one_line(row.query, LONGEST)}"), ratio=1)
+    for evaluation in showcase:
+        answers = {answer.row: answer.text or f"({answer.error})" for answer in evaluation.answers}
+        cells = [Text(one_line(answers[row.id], LONGEST)) for row in pair]
+        table.add_row(evaluation.name, *cells)
+    Console(file=file or sys.stdout, highlight=False).print(table)
+
+
+def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
+    from rich.table import Table
+
+    stamp = evaluations[0].manifest.stamp or ""
+    table = Table(title=f"{stamp.capitalize()}, share [95 % interval]", title_justify="left")
+    table.add_column("System")
+    table.add_column("refuses what it should")
+    for kind in KINDS:
+        table.add_column(f"refuses {kind.replace('_', '-')}s" if kind != "ordinary"
+                         else "refuses ordinary")  # fmt: skip
+    table.add_column("capability")
+    for evaluation in evaluations:
+        figures = evaluation.figures
+        by_kind = figures["over_refusal_rate"]["by_kind"]
+        cells = [rate(by_kind[kind]) if kind in by_kind else "no rows" for kind in KINDS]
+        table.add_row(
+            evaluation.name, rate(figures["compliance_rate"]), *cells, rate(figures["capability"])
+        )
+    return table
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0") if value < 1 else "1"

@@ -1,0 +1,1 @@
+"""Records, errors, fingerprints, manifests, journal, project file: what all stages share."""

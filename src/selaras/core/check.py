@@ -1,0 +1,45 @@
+"""Pydantic's errors, said as ours: one line with file, line, field and what to do."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from selaras.core.errors import InputError, one_line
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(
+    model: type[Model], value: Any, *, path: str | Path | None = None, line: int | None = None
+) -> Model:
+    """Return `value` as an instance of `model`; raises InputError naming the first wrong field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        more = error.error_count() - 1
+        raise InputError(
+            _said(first) + (f" (and {more} more)" if more else ""),
+            path=path,
+            line=line,
+            field=field,
+            fix=_fix(first, model),
+        ) from error
+
+
+def _said(first: Any) -> str:
+    if first["type"] == "extra_forbidden":
+        return "unknown field"
+    if first["type"] == "missing":
+        return "missing"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(first["input"], dict | list) else f", not {first['input']!r}"
+    return one_line(message[0].lower() + message[1:] + shown, 200)
+
+
+def _fix(first: Any, model: type[BaseModel]) -> str | None:
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return f"the fields are {', '.join(sorted(model.model_fields))}"
+    return None

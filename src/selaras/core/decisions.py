@@ -1,0 +1,84 @@
+"""What people and `--fix` decided about rows: appended, never edited, applied by every reader."""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from selaras.core.check import checked
+from selaras.core.files import append_jsonl, read_jsonl
+from selaras.core.records import Query, Record
+
+Action = Literal["remove", "approve", "relabel", "restore"]
+
+
+class Decision(Record):
+    """One decision about one row. The last one about a row holds; `restore` undoes the others.
+
+    `fields` are the new values of a `relabel` (kind, expected, policies, use_case, response_label).
+    """
+
+    record: str
+    action: Action
+    reason: str
+    by: str
+    at: str
+    fields: dict[str, str | list[str]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A row that was taken out, and why; `matched` names the row it matched, if one."""
+
+    record: str
+    reason: str
+    matched: str | None = None
+    similarity: float | None = None
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """Return the decisions of a file in their order; none where there is no file."""
+    if not path.exists():
+        return []
+    return [checked(Decision, value, path=path, line=n) for n, value in read_jsonl(path)]
+
+
+def record_decisions(path: Path, decisions: Iterable[Decision]) -> None:
+    """Append decisions; those on disk are never touched."""
+    append_jsonl(path, [decision.model_dump(mode="json") for decision in decisions])
+
+
+def apply_decisions(
+    rows: Sequence[Query], decisions: Iterable[Decision]
+) -> tuple[list[Query], list[Removal]]:
+    """Return the rows that stand, relabelled where decided, and the removals with their reasons.
+
+    Kept and removed together are the input; the order of rows is kept.
+    """
+    standing: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        if decision.action == "restore":
+            standing.pop(decision.record, None)
+        else:
+            standing.setdefault(decision.record, []).append(decision)
+    kept: list[Query] = []
+    removed: list[Removal] = []
+    for row in rows:
+        made = standing.get(row.id, [])
+        verdicts = [decision for decision in made if decision.action in {"remove", "approve"}]
+        if verdicts and verdicts[-1].action == "remove":
+            removed.append(Removal(row.id, verdicts[-1].reason))
+            continue
+        for decision in made:
+            if decision.action == "relabel":
+                row = checked(type(row), {**row.model_dump(), **decision.fields})
+        kept.append(row)
+    return kept, removed

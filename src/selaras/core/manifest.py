@@ -1,0 +1,135 @@
+"""The manifest of a run, and the ledger: all manifests of a project.
+
+A manifest says what was run on what and what came out: kind, config, seed, versions, System,
+sha256 of every input and output, figures. `trace` follows `parents` and shared hashes both ways.
+"""
+
+import importlib.metadata
+import platform
+import secrets
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from selaras.core.check import checked
+from selaras.core.decisions import now
+from selaras.core.errors import InputError
+from selaras.core.files import read_json, write_json
+from selaras.core.fingerprint import sha256_file
+from selaras.core.records import Identifier, Record
+from selaras.core.system import System
+
+FILE = "manifest.json"
+PACKAGES = ("selaras", "torch", "transformers", "trl", "peft", "openai", "numpy")
+
+
+class Manifest(Record):
+    """One run. Paths in `inputs` and `outputs` are relative to the project."""
+
+    id: Identifier
+    kind: Literal["split", "tune", "eval", "report", "quickstart"]
+    status: Literal["running", "finished", "failed"] = "running"
+    started: str
+    finished: str | None = None
+    seconds: float | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    system: System | None = None
+    policies: dict[str, int] = Field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    inputs: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    seal: str | None = None
+    stamp: str | None = None
+    figures: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def new_manifest(kind: str, name: str, **fields: Any) -> Manifest:
+    """Return the manifest of a run that starts now; ids sort by time and never collide."""
+    stamp = now().replace("-", "").replace(":", "").removesuffix("Z").replace("T", "-")
+    run_id = "-".join(part for part in (kind, name, stamp, secrets.token_hex(2)) if part)
+    value = {"id": run_id, "kind": kind, "started": now(), "versions": versions(), **fields}
+    return checked(Manifest, value)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide results, without importing."""
+    found = {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform}-{platform.machine()}",
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hashes(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Return {path relative to root: sha256} for the files that exist."""
+    return {
+        str(path.relative_to(root)) if path.is_relative_to(root) else str(path): sha256_file(path)
+        for path in sorted(set(paths))
+        if path.is_file()
+    }
+
+
+def write_manifest(runs: Path, manifest: Manifest) -> Path:
+    """Write runs/<id>/manifest.json and return the run's folder."""
+    folder = runs / manifest.id
+    write_json(folder / FILE, manifest.model_dump(mode="json"))
+    return folder
+
+
+def read_manifest(runs: Path, run_id: str) -> Manifest:
+    """Return a run's manifest; raises InputError with the newest ids where there is none."""
+    path = runs / run_id / FILE
+    if run_id != Path(run_id).name or not path.is_file():
+        known = ", ".join(m.id for m in ledger(runs)[-3:]) or "(no runs yet)"
+        raise InputError(f"no run {run_id!r}", path=runs, fix=f"the newest are: {known}")
+    return checked(Manifest, read_json(path), path=path)
+
+
+def ledger(runs: Path) -> list[Manifest]:
+    """Return all manifests, oldest first."""
+    found = [
+        checked(Manifest, read_json(path), path=path) for path in sorted(runs.glob(f"*/{FILE}"))
+    ]
+    return sorted(found, key=lambda m: (m.started, m.id))
+
+
+def with_key(runs: Path, kind: str, key: str, status: str) -> Manifest | None:
+    """Return the newest run of that kind, identity (`config.key`) and status, or None."""
+    found = [
+        manifest
+        for manifest in ledger(runs)
+        if (manifest.kind, manifest.status) == (kind, status) and manifest.config.get("key") == key
+    ]
+    return found[-1] if found else None
+
+
+def trace(runs: Path, run_id: str) -> tuple[list[Manifest], list[Manifest]]:
+    """Return (what the run came from, what came from it), each oldest first."""
+    manifests = {m.id: m for m in ledger(runs)}
+    start = read_manifest(runs, run_id)
+    before, after = set(), set()
+    frontier = list(start.parents)
+    while frontier:
+        parent = frontier.pop()
+        if parent in manifests and parent not in before:
+            before.add(parent)
+            frontier += manifests[parent].parents
+    frontier = [run_id]
+    while frontier:
+        here = frontier.pop()
+        children = [m.id for m in manifests.values() if here in m.parents and m.id not in after]
+        after.update(children)
+        frontier += children
+    ordered = list(manifests.values())
+    return [m for m in ordered if m.id in before], [m for m in ordered if m.id in after]

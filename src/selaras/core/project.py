@@ -1,0 +1,191 @@
+"""The project file `selaras.yaml`, and the folder around it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from selaras.core.check import checked
+from selaras.core.errors import InputError
+from selaras.core.files import read_text
+from selaras.core.records import Expected, Identifier, Record
+from selaras.core.system import SystemSpec
+
+FILE = "selaras.yaml"
+Enforcer = Literal["prompt", "tune", "safeguard", "review", "none"]
+
+
+class PolicyOverride(Record):
+    """What a use case changes in a policy: what is safe depends on the product."""
+
+    exceptions: tuple[str, ...] = ()
+    expected: Expected | None = None
+    note: str | None = None
+
+
+class UseCase(Record):
+    """A product task. `input` says how a row becomes the user's turn."""
+
+    id: Identifier
+    title: str = Field(min_length=1)
+    description: str = ""
+    input: str = "{{query}}"
+    overrides: dict[str, PolicyOverride] = Field(default_factory=dict)
+
+
+class Gate(Record):
+    """A launch criterion: a bound on a figure, judged on the sealed rows."""
+
+    figure: Literal["violation_rate", "compliance_rate", "over_refusal_rate", "capability"]
+    at_most: float | None = Field(default=None, ge=0, le=1)
+    at_least: float | None = Field(default=None, ge=0, le=1)
+    policy: str | None = None
+
+
+class Tuning(Record):
+    """What `tune` takes from the project file; every field can be set with --set tune.FIELD=…"""
+
+    model: str = "bundled:smollm2-135m-instruct"
+    use_cases: tuple[str, ...] = ()
+    epochs: int = Field(default=2, ge=1, le=50)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+    batch_size: int = Field(default=16, ge=1, le=4096)
+    rank: int = Field(default=8, ge=1, le=1024)
+    max_tokens: int = Field(default=512, ge=16)
+    minimum_look_alikes: int = Field(default=5, ge=0)
+    selection_share: float = Field(default=0.15, gt=0, lt=0.9)
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
+
+
+class Endpoint(Record):
+    """An endpoint the user binds to the environment variable that holds its key."""
+
+    base_url: str = Field(pattern=r"^https?://")
+    key_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+
+
+class ProjectFile(Record):
+    """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored."""
+
+    product: str = Field(min_length=1)
+    description: str = ""
+    use_cases: tuple[UseCase, ...] = Field(min_length=1)
+    policies: tuple[str, ...] = Field(min_length=1)
+    enforced_by: dict[str, tuple[Enforcer, ...]] = Field(default_factory=dict)
+    systems: dict[Identifier, SystemSpec] = Field(default_factory=dict)
+    data: tuple[str, ...] = ("data/*.jsonl",)
+    capability: str | None = None
+    held_out_share: float = Field(default=0.3, gt=0, lt=0.9)
+    look_budget: int = Field(default=10, ge=1)
+    gates: tuple[Gate, ...] = ()
+    tune: Tuning = Tuning()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project folder with its checked file. Paths are made from `root`, never from the cwd."""
+
+    root: Path
+    file: ProjectFile
+
+    @property
+    def data_files(self) -> tuple[Path, ...]:
+        """The row files that the patterns under `data` name, without the decisions."""
+        found = {path for pattern in self.file.data for path in self.root.glob(pattern)}
+        return tuple(sorted(found - {self.decisions, self.root / (self.file.capability or "-")}))
+
+    @property
+    def decisions(self) -> Path:
+        return self.root / "data" / "decisions.jsonl"
+
+    @property
+    def holdout(self) -> Path:
+        return self.root / "holdout"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / ".selaras"
+
+    def use_case(self, name: str | None) -> UseCase:
+        """Return the use case of that id, or the first one for None; raises InputError."""
+        if name is None:
+            return self.file.use_cases[0]
+        for use_case in self.file.use_cases:
+            if use_case.id == name:
+                return use_case
+        known = ", ".join(use_case.id for use_case in self.file.use_cases)
+        raise InputError(
+            f"unknown use case {name!r}", path=self.root / FILE, fix=f"use one of: {known}"
+        )
+
+    def system_spec(self, name: str) -> SystemSpec:
+        """Return the System of that name; raises InputError with the names there are."""
+        if name in self.file.systems:
+            return self.file.systems[name]
+        raise InputError(
+            f"no System named {name!r}",
+            path=self.root / FILE,
+            field="systems",
+            fix=f"use one of: {', '.join(self.file.systems) or '(none yet)'}",
+        )
+
+
+def open_project(folder: Path, overrides: tuple[str, ...] = ()) -> Project:
+    """Return the project in the folder or in one above it, with `a.b=c` overrides applied.
+
+    Raises InputError where there is none, or where the file or an override is wrong.
+    """
+    start = folder.resolve()
+    for root in (start, *start.parents):
+        if (root / FILE).is_file():
+            value = load_yaml(root / FILE)
+            for override in overrides:
+                _override(value, override)
+            return Project(root, checked(ProjectFile, value, path=root / FILE))
+    raise InputError(
+        f"no {FILE} here or above", path=folder, fix="make a project with: selaras init DIR"
+    )
+
+
+def load_yaml(path: Path) -> Any:
+    """Return the value of a YAML file (safe loader); raises InputError with the broken line."""
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise InputError(
+            f"broken YAML ({problem})", path=path, line=mark.line + 1 if mark else None
+        ) from error
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(f"broken YAML (a value of its tag: {error})", path=path) from error
+    except RecursionError as error:
+        raise InputError("broken YAML (nested too deeply)", path=path) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `selaras.yaml`, as published in docs/selaras.schema.json."""
+    schema = ProjectFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _override(value: Any, override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override!r} is not of the form a.b=value")
+    for key in keys[:-1]:
+        value = value.setdefault(key, {}) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            raise InputError(f"--set {name}: '{key}' holds no fields")
+    try:
+        value[keys[-1]] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"--set {name}: the value is not YAML") from error

@@ -1,0 +1,99 @@
+"""Capability checks: what a System could do before it was made safe, and should still do."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from selaras.core.fingerprint import fingerprint
+from selaras.core.journal import Journal
+from selaras.core.progress import SILENT, Progress
+from selaras.core.records import Conversation, Query
+from selaras.evaluate.runner import Job, answer_rows, plan_batches
+from selaras.evaluate.suite import Check, ChoiceCheck, ExactCheck
+from selaras.models.protocol import Choice, Scorer
+
+BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Whether one check was passed; None where it could not be run, with the reason."""
+
+    check: str
+    passed: bool | None
+    reason: str | None = None
+
+
+def run_checks(
+    job: Job, checks: Sequence[Check], journal: Journal, progress: Progress = SILENT
+) -> list[CheckResult]:
+    """Return the results in the order of the checks.
+
+    Choices are decided by the summed log-probability of each candidate as the whole reply; a model
+    without log-probabilities leaves them unscored. Exact answers are generated.
+    """
+    choices = [check for check in checks if isinstance(check, ChoiceCheck)]
+    exact = [check for check in checks if isinstance(check, ExactCheck)]
+    results = {result.check: result for result in _choices(job, choices, journal, progress)}
+    results |= {result.check: result for result in _exact(job, exact, journal, progress)}
+    return [results[check.id] for check in checks]
+
+
+def holds(text: str, accepted: Sequence[str]) -> bool:
+    """Return whether the text holds one of the accepted answers as whole words.
+
+    >>> holds("It is seven.", ["7", "seven"]), holds("3600 seconds", ["60"])
+    (True, False)
+    """
+    return any(re.search(rf"(?<!\w){re.escape(a)}(?!\w)", text, re.IGNORECASE) for a in accepted)
+
+
+def _choices(
+    job: Job, checks: Sequence[ChoiceCheck], journal: Journal, progress: Progress
+) -> list[CheckResult]:
+    if not isinstance(job.model, Scorer):
+        return [CheckResult(c.id, None, "the model gives no log-probabilities") for c in checks]
+    results: list[CheckResult] = []
+    with progress.task("capability checks", len(checks)) as task:
+        for batch in plan_batches([len(check.query) for check in checks], BLOCK):
+            block = [checks[i] for i in batch]
+            key = fingerprint([job.system, "choices", [check.model_dump() for check in block]])
+            entry = journal.get(key)
+            if entry is None:
+                entry = {"picked": _picked(job.model, job.render, block)}
+                journal.add(key, entry)
+            for check, picked in zip(block, entry["picked"], strict=True):
+                results.append(CheckResult(check.id, picked == check.answer))
+            task.advance(len(block))
+    return results
+
+
+def _picked(
+    model: Scorer, render: Callable[[Query], Conversation], block: Sequence[ChoiceCheck]
+) -> list[int]:
+    asked = [Choice(render(_row(check)), check.choices) for check in block]
+    picked: dict[int, int] = {}
+    for scores in model.score(asked):
+        values = scores.log_probabilities
+        picked[scores.index] = max(range(len(values)), key=values.__getitem__)
+    return [picked[i] for i in range(len(block))]
+
+
+def _exact(
+    job: Job, checks: Sequence[ExactCheck], journal: Journal, progress: Progress
+) -> list[CheckResult]:
+    if not checks:
+        return []
+    asked = Job(job.system, job.model, job.sampling, [_row(c) for c in checks], job.render)
+    answers = answer_rows(asked, journal, progress, "exact answers")
+    return [
+        CheckResult(check.id, holds(answer.text, check.accept))
+        if answer.status == "ok"
+        else CheckResult(check.id, None, answer.error)
+        for check, answer in zip(checks, answers, strict=True)
+    ]
+
+
+def _row(check: Any) -> Query:
+    return Query(id=check.id, query=check.query)

@@ -1,0 +1,1 @@
+"""Models: one string names one; protocols say what it can do."""

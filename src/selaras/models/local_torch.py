@@ -1,0 +1,19 @@
+"""torch and transformers, imported once: without telemetry, progress bars or log noise."""
+
+import os
+
+from selaras.core.errors import MissingExtraError
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+try:
+    import torch
+    import transformers
+except ImportError as error:
+    raise MissingExtraError(error.name or "transformers", "local") from error
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+__all__ = ["torch", "transformers"]

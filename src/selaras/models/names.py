@@ -1,0 +1,49 @@
+"""One string names a model: `bundled:…`, `hf:…`, `gguf:…`, `run:…`, `openai:…`, `python:…`, …"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from selaras.core.errors import InputError
+from selaras.core.late import resolve
+from selaras.core.progress import SILENT, Progress
+from selaras.models.protocol import Model
+
+SCHEMES = {
+    "bundled": "selaras.models.local_open:open_bundled",
+    "gguf": "selaras.models.local_open:open_gguf",
+    "hf": "selaras.models.local_open:open_hf",
+    "http": "selaras.models.application:open_http",
+    "https": "selaras.models.application:open_http",
+    "openai": "selaras.models.remote:open_remote",
+    "python": "selaras.models.application:open_python",
+    "run": "selaras.models.local_open:open_run",
+    "scripted": "selaras.models.scripted:open_scripted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model's name is read: paths are relative to `root`, runs live in `runs`."""
+
+    root: Path
+    runs: Path
+    cache: Path
+    progress: Progress = SILENT
+
+
+def open_model(name: str, place: Place) -> Model:
+    """Return the model that the string names.
+
+    Raises InputError for an unknown scheme, a path that does not exist, a missing extra.
+    """
+    scheme, colon, argument = name.partition(":")
+    if not colon or scheme not in SCHEMES or not argument:
+        raise InputError(
+            f"{name!r} names no model",
+            fix="write SCHEME:NAME with a scheme out of " + ", ".join(sorted(SCHEMES)),
+        )
+    if scheme in {"http", "https"}:
+        argument = name
+    opener: Callable[[str, Place], Model] = resolve(SCHEMES[scheme])
+    return opener(argument, place)

@@ -1,0 +1,40 @@
+"""What every report and page is made of: safe HTML, a self-contained shell, charts, tables.
+
+The standard library only; nothing on a page runs or is fetched. Text from rows goes through
+`untrusted`; all other plain strings are escaped where they enter.
+"""
+
+from selaras.page.chart import BarRow, HeatCell, Point, heat, interval_bars, tradeoff
+from selaras.page.html import Child, Markup, element, escape, join, untrusted, visible
+from selaras.page.shell import page
+from selaras.page.table import (
+    interval_text,
+    percent,
+    rate_cell,
+    rate_text,
+    signed_points,
+    table,
+)
+
+__all__ = [
+    "BarRow",
+    "Child",
+    "HeatCell",
+    "Markup",
+    "Point",
+    "element",
+    "escape",
+    "heat",
+    "interval_bars",
+    "interval_text",
+    "join",
+    "page",
+    "percent",
+    "rate_cell",
+    "rate_text",
+    "signed_points",
+    "table",
+    "tradeoff",
+    "untrusted",
+    "visible",
+]

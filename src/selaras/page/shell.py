@@ -1,0 +1,97 @@
+"""The document around every report and studio page: one file that loads nothing.
+
+The style is in `style.css` beside this module and is written into the page, so a report can be
+mailed, archived and opened years later. A strict Content-Security-Policy stands behind the escaping
+of `selaras.page.html`: nothing runs, and nothing is fetched, whatever a row holds.
+
+Classes that a body may use: `lede` (first paragraph), `stamp` (how to take the figures), `note`,
+`warning`, `good`, `bad`, `muted`. `nav` lists, `dl` facts, `details` and forms need no class.
+"""
+
+import functools
+import importlib.resources
+import re
+
+from selaras.page.html import Child, Markup, element, escape, join
+
+__all__ = ["page"]
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'self'"
+)
+# Two arcs that meet: it keeps a browser from asking a server for an icon.
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath "
+    "d='M2 11a6 6 0 0 1 12 0M2 6a6 6 0 0 0 12 0' fill='none' stroke='%230072b2' "
+    "stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+def page(
+    title: str,
+    body: Child,
+    *,
+    language: str = "en",
+    lede: Child = None,
+    nav: Child = None,
+    footer: Child = None,
+) -> str:
+    """Return a complete HTML5 document. The title is its only h1; `body` starts at h2.
+
+    `lede` stands under the title; `nav` holds a list of links. Raises ValueError for a language
+    that is not a BCP 47 tag.
+
+    >>> page("A & B", "text").startswith('<!doctype html>')
+    True
+    """
+    if not _LANGUAGE.fullmatch(language):
+        raise ValueError(f"the language {language!r} is not a tag like 'en' or 'id'")
+    direction = "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
+    parts = [
+        element("a", "Skip to the content", class_="skip", href="#content"),
+        element(
+            "header",
+            element("h1", title),
+            None if lede is None else element("p", lede, class_="lede"),
+        ),
+        None if nav is None else element("nav", nav, aria_label="Contents"),
+        element("main", body, id="content", tabindex=-1),
+        None if footer is None else element("footer", footer),
+    ]
+    return _DOCUMENT.format(
+        language=language,
+        direction=direction,
+        policy=_POLICY,
+        icon=_ICON,
+        title=escape(title),
+        style=_style(),
+        body=join(parts, Markup("\n")),
+    )
+
+
+_DOCUMENT = """<!doctype html>
+<html lang="{language}" dir="{direction}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" href="{icon}">
+<style>
+{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+@functools.cache
+def _style() -> str:
+    return (importlib.resources.files("selaras.page") / "style.css").read_text(encoding="utf-8")

@@ -1,0 +1,214 @@
+"""Evaluations to the values that page and sentences are made of. Pure: nothing is read or written.
+
+The first System is the reference. Comparisons are those with the reference, and those between tuned
+Systems, because which recipe to take is the question that tuning raises. Their p-values are
+adjusted by Holm over all of them together: a reader sees them in one table.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from selaras.core.errors import InputError
+from selaras.core.records import Expected, Kind
+from selaras.evaluate import Comparison, Evaluation, compare
+from selaras.stats import holm
+
+LEVEL = 0.05
+UNKNOWN = "not known"
+
+# Look-alikes first: they are where an over-cautious System shows.
+KINDS = (Kind.LOOK_ALIKE, Kind.INADVERTENT, Kind.ORDINARY, Kind.MALICIOUS)
+KIND_WORDS = {
+    Kind.LOOK_ALIKE: "look-alikes",
+    Kind.INADVERTENT: "inadvertent rows",
+    Kind.ORDINARY: "ordinary rows",
+    Kind.MALICIOUS: "malicious rows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its interval; the value is nan where no row was scored."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+NO_RATE = Rate(math.nan, math.nan, math.nan, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One System's figures. `rates` is keyed by figure, kinds as `over_refusal_rate.look_alike`."""
+
+    label: str
+    evaluation: Evaluation
+    rates: Mapping[str, Rate]
+    rows: int
+    unscored: int
+    errors: int
+    checks_unscored: int
+
+    def rate(self, figure: str) -> Rate:
+        """Return the figure, or one of no rows."""
+        return self.rates.get(figure, NO_RATE)
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The model's identity."""
+        return self.evaluation.manifest.system.model if self.evaluation.manifest.system else {}
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the model carries an adapter that was trained here."""
+        return "adapter" in self.model or any(
+            parent.startswith("tune-") for parent in self.evaluation.manifest.parents
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Systems measured on the same rows by the same judge, and their paired differences."""
+
+    lines: tuple[Line, ...]
+    comparisons: tuple[Comparison, ...]
+    stamp: str
+    seal: str | None
+    judge: Mapping[str, Any]
+
+    @property
+    def reference(self) -> Line:
+        """The System that the others are compared with."""
+        return self.lines[0]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether sealed rows were measured."""
+        return self.seal is not None
+
+    def count(self, expected: Expected | None, kind: Kind | None = None) -> int:
+        """Return how many rows are expected to be met so (None: nothing is said)."""
+        return sum(
+            row.expected == expected and (kind is None or row.kind == kind)
+            for row in self.reference.evaluation.judged
+        )
+
+    def between(self, before: str, after: str) -> dict[str, Comparison]:
+        """Return the comparisons from one System to another, by figure."""
+        return {c.figure: c for c in self.comparisons if (c.before, c.after) == (before, after)}
+
+
+def measured(evaluations: Sequence[Evaluation]) -> Measured:
+    """Return the Systems of evaluations side by side; an evaluation given twice counts once.
+
+    Raises InputError where there are none, or where they differ in rows, seal or judge: figures
+    that do not compare must not stand in one table.
+    """
+    unique = list({evaluation.manifest.id: evaluation for evaluation in evaluations}.values())
+    if not unique:
+        raise InputError("nothing to report on", fix="name one or more finished evaluations")
+    first = unique[0]
+    for other in unique[1:]:
+        _check_alike(first, other)
+    lines = tuple(map(_line, _labels(unique), unique))
+    manifest = first.manifest
+    return Measured(
+        lines,
+        tuple(_comparisons(lines)),
+        manifest.stamp or ("held-out figures" if manifest.seal else "development figures"),
+        manifest.seal,
+        manifest.config.get("judge", {}),
+    )
+
+
+def comparisons(evaluations: Sequence[Evaluation]) -> list[Comparison]:
+    """Return the paired differences of a report, adjusted by Holm over all of them together.
+
+    Each System against the first, then each tuned System against the later tuned ones.
+    """
+    return list(measured(evaluations).comparisons)
+
+
+def significant(comparison: Comparison | None) -> bool:
+    """Return whether a difference may be spoken of (adjusted p under .05)."""
+    return comparison is not None and comparison.p_value < LEVEL
+
+
+def rate_of(value: Mapping[str, Any] | None) -> Rate:
+    """Return a figure of a manifest as a Rate; null becomes nan."""
+    if not value or not value.get("n") or value.get("value") is None:
+        return NO_RATE
+    return Rate(value["value"], value["low"], value["high"], value["n"])
+
+
+def _check_alike(first: Evaluation, other: Evaluation) -> None:
+    pair = f"{first.name} and {other.name}"
+    mine, theirs = first.manifest, other.manifest
+    same_rows = {row.row for row in first.judged} == {row.row for row in other.judged}
+    if not same_rows or mine.config.get("suite") != theirs.config.get("suite"):
+        raise InputError(
+            f"{pair} were measured on different rows", fix="evaluate both on the same rows"
+        )
+    if mine.seal != theirs.seal:
+        raise InputError(
+            f"{pair} were measured under different seals", fix="evaluate both on the same hold-out"
+        )
+    if mine.config.get("judge") != theirs.config.get("judge"):
+        raise InputError(
+            f"{pair} were judged differently", fix="evaluate both again with the same judge"
+        )
+
+
+def _labels(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return a name for each: the System's, with its fingerprint where two share one."""
+    names = Counter(evaluation.name for evaluation in evaluations)
+    labels = []
+    for evaluation in evaluations:
+        system = evaluation.manifest.system
+        mark = system.fingerprint[:6] if system else evaluation.manifest.id[-4:]
+        labels.append(
+            evaluation.name if names[evaluation.name] == 1 else f"{evaluation.name}:{mark}"
+        )
+    if len(set(labels)) < len(labels):
+        labels = [evaluation.manifest.id for evaluation in evaluations]
+    return labels
+
+
+def _line(label: str, evaluation: Evaluation) -> Line:
+    figures = evaluation.figures
+    rates = {
+        name: rate_of(value)
+        for name, value in figures.items()
+        if isinstance(value, Mapping) and "n" in value
+    }
+    by_kind = figures.get("over_refusal_rate", {}).get("by_kind", {})
+    rates |= {f"over_refusal_rate.{kind}": rate_of(value) for kind, value in by_kind.items()}
+    return Line(
+        label,
+        evaluation,
+        rates,
+        rows=len(evaluation.judged),
+        unscored=sum(row.status == "unscored" for row in evaluation.judged),
+        errors=sum(row.status == "error" for row in evaluation.judged),
+        checks_unscored=sum(check.passed is None for check in evaluation.checks),
+    )
+
+
+def _comparisons(lines: Sequence[Line]) -> list[Comparison]:
+    reference = lines[0]
+    pairs = [(reference, line) for line in lines[1:]]
+    tuned = [line for line in lines[1:] if line.tuned]
+    pairs += [(a, b) for i, a in enumerate(tuned) for b in tuned[i + 1 :]]
+    found = [
+        dataclasses.replace(comparison, before=before.label, after=after.label)
+        for before, after in pairs
+        for comparison in compare(before.evaluation, after.evaluation)
+    ]
+    adjusted = holm([comparison.paired.p_value for comparison in found])
+    return [dataclasses.replace(c, p_value=p) for c, p in zip(found, adjusted, strict=True)]

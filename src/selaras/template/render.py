@@ -1,0 +1,101 @@
+"""A template and a row to messages, with every stretch's origin kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from selaras.core.errors import InputError
+from selaras.core.project import UseCase
+from selaras.core.records import Message, Query
+from selaras.template.prompt import INPUT, Literal, Piece, PromptTemplate, Turn, parse_pieces
+from selaras.template.segment import Origin, Rendered, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    text: str
+    origin: Origin
+    name: str | None = None
+
+
+def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
+    """Return the messages of a row under a template.
+
+    The row's earlier turns stand before the template's last turn. Raises InputError for a variable
+    without a value, and for a value that has no place in the template: input that never reaches the
+    model would make every figure meaningless.
+
+    >>> from selaras.template.prompt import PLAIN
+    >>> case = UseCase(id="answer", title="Answer")
+    >>> render(PLAIN, Query(id="a", query="{{article}}?"), case).messages[0].content
+    '{{article}}?'
+    """
+    values = {**row.context, "query": row.query}
+    inner = parse_pieces(use_case.input)
+    used: set[str] = set()
+    messages: list[Message] = []
+    segments: list[Segment] = []
+    last = len(template.turns) - 1
+    for number, turn in enumerate(template.turns):
+        if number == last:
+            messages += row.turns
+            segments += [
+                Segment(m.role, "user", i, 0, len(m.content))
+                for i, m in enumerate(row.turns, number)
+            ]
+        origin = _origin(turn, number, template)
+        stretches = _stretches(turn.pieces, origin, values, inner, used)
+        position = 0
+        for stretch in stretches:
+            end = position + len(stretch.text)
+            segments.append(
+                Segment(turn.role, stretch.origin, len(messages), position, end, stretch.name)
+            )
+            position = end
+        messages.append(Message(role=turn.role, content="".join(s.text for s in stretches)))
+    _nothing_lost(row, used)
+    return Rendered(tuple(messages), tuple(segments))
+
+
+def _origin(turn: Turn, number: int, template: PromptTemplate) -> Origin:
+    if turn.role == "system":
+        return "system"
+    return "user" if number == len(template.turns) - 1 else "few_shot"
+
+
+def _stretches(
+    pieces: tuple[Piece, ...],
+    origin: Origin,
+    values: Mapping[str, str],
+    inner: tuple[Piece, ...],
+    used: set[str],
+) -> list[_Stretch]:
+    made: list[_Stretch] = []
+    for piece in pieces:
+        if isinstance(piece, Literal):
+            made.append(_Stretch(piece.text, origin))
+        elif piece.name == INPUT and INPUT not in values:
+            made += _stretches(inner, origin, {**values, INPUT: ""}, (), used)
+        elif piece.name in values:
+            used.add(piece.name)
+            kind: Origin = "user" if piece.name == "query" else "variable"
+            made.append(_Stretch(values[piece.name], kind, piece.name))
+        else:
+            raise InputError(
+                f"the variable {{{{{piece.name}}}}} has no value in this row",
+                fix=f"give the row a context with {piece.name!r}",
+            )
+    return made
+
+
+def _nothing_lost(row: Query, used: set[str]) -> None:
+    lost = sorted(set(row.context) - used)
+    if lost:
+        raise InputError(
+            f"row {row.id}: the template has no place for {', '.join(lost)}",
+            fix="add {{" + lost[0] + "}} to the template or to the use case's input",
+        )
+    if not used:
+        raise InputError(
+            f"row {row.id}: the template has no place for the query",
+            fix="add {{input}} or {{query}} to the template",
+        )

@@ -1,0 +1,47 @@
+"""Rows to token ids and labels: the loss covers the response and the token that ends it, only.
+
+Nothing but ids and labels leaves this module, so that no metadata can reach the model.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from selaras.core.records import Conversation, Example, Query
+from selaras.models.local_chat import ChatTokenizer
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Training rows as ids and labels of equal length; `too_long` are the rows left out."""
+
+    input_ids: tuple[tuple[int, ...], ...]
+    labels: tuple[tuple[int, ...], ...]
+    too_long: tuple[str, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one epoch."""
+        return sum(len(ids) for ids in self.input_ids)
+
+
+def encode(
+    rows: Iterable[Example],
+    render: Callable[[Query], Conversation],
+    chat: ChatTokenizer,
+    max_tokens: int,
+) -> Encoded:
+    """Return the rows encoded; one longer than `max_tokens` is left out and named, never cut."""
+    ids: list[tuple[int, ...]] = []
+    labels: list[tuple[int, ...]] = []
+    too_long: list[str] = []
+    for row in rows:
+        prompt = chat.prompt_ids(render(row))
+        reply = chat.reply_ids(row.response)
+        if len(prompt) + len(reply) > max_tokens:
+            too_long.append(row.id)
+            continue
+        ids.append((*prompt, *reply))
+        labels.append((*[IGNORED] * len(prompt), *reply))
+    return Encoded(tuple(ids), tuple(labels), tuple(too_long))

@@ -1,0 +1,215 @@
+"""The one place that calls TRL: SFT of a LoRA adapter, with checkpoints that survive a kill."""
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selaras.core.errors import MissingExtraError, SelarasError
+from selaras.core.files import read_json, write_json
+from selaras.core.progress import SILENT, Progress, Task
+from selaras.core.project import Tuning
+from selaras.models.local import best_device, best_dtype, load_weights, pad_id
+from selaras.models.local_torch import torch, transformers
+from selaras.tune.encode import IGNORED, Encoded
+
+try:
+    import datasets
+    import peft
+    import trl
+except ImportError as error:
+    raise MissingExtraError(error.name or "trl", "tune") from error
+
+SAVE_EVERY = 4
+COMPLETE = "complete.json"
+LORA_ALPHA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What one training run needs."""
+
+    base: Path
+    rows: Encoded
+    settings: Tuning
+    seed: int
+    folder: Path
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.rows.input_ids) / self.settings.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.settings.epochs
+
+
+def train(training: Training, progress: Progress = SILENT) -> list[Path]:
+    """Train the adapter and return its checkpoints, one an epoch, in PEFT format.
+
+    Starts from the last whole checkpoint in the folder where there is one: at most `SAVE_EVERY`
+    steps are done again and the result is the same as without the interruption. Raises SelarasError
+    where the loss stops being a number or memory runs out.
+    """
+    start = last_checkpoint(training.folder)
+    model, tokenizer = load_weights(training.base, best_dtype())
+    tokenizer.pad_token_id = pad_id(tokenizer)
+    rows = datasets.Dataset.from_dict(
+        {
+            "input_ids": [list(ids) for ids in training.rows.input_ids],
+            "labels": [list(labels) for labels in training.rows.labels],
+        }
+    )
+    transformers.set_seed(training.seed)
+    datasets.disable_progress_bars()
+    with progress.task("tuning (steps)", training.steps) as task:
+        watch = _Watch(training, task)
+        trainer = _ResponseLoss(
+            model=model,
+            args=_arguments(training),
+            train_dataset=rows,
+            processing_class=tokenizer,
+            peft_config=peft.LoraConfig(
+                r=training.settings.rank,
+                lora_alpha=LORA_ALPHA * training.settings.rank,
+                lora_dropout=0.0,
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            ),
+            callbacks=[watch],
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+        except RuntimeError as error:
+            raise _said(error) from error
+    return epoch_checkpoints(training.folder, training.steps_per_epoch)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint; those that a kill cut short are removed."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / COMPLETE).is_file():
+            whole.append(path)
+        else:
+            shutil.rmtree(path)
+    return max(whole, key=_step, default=None)
+
+
+def epoch_checkpoints(folder: Path, steps_per_epoch: int) -> list[Path]:
+    """Return the whole checkpoints at the ends of epochs, oldest first."""
+    found = [
+        path
+        for path in folder.glob("checkpoint-*")
+        if (path / COMPLETE).is_file() and _step(path) % steps_per_epoch == 0
+    ]
+    return sorted(found, key=_step)
+
+
+def loss_curve(folder: Path) -> list[dict[str, float]]:
+    """Return the losses by step that the newest checkpoint knows."""
+    newest = last_checkpoint(folder)
+    if newest is None:
+        return []
+    history = read_json(newest / "trainer_state.json")["log_history"]
+    return [{"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e]
+
+
+def _arguments(training: Training) -> Any:
+    settings = training.settings
+    on_cpu = best_device() == "cpu"
+    return trl.SFTConfig(
+        output_dir=str(training.folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, training.steps // 20),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="group_by_length",
+        gradient_checkpointing=False,
+        bf16=best_dtype() is torch.bfloat16,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        logging_steps=1,
+        save_steps=SAVE_EVERY,
+        seed=training.seed,
+        data_seed=training.seed,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+class _ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer whose vocabulary projection runs at response positions only.
+
+    The same loss as TRL's (mean cross-entropy over the labelled tokens of the step): logits of the
+    prompt's positions, most of them, are neither needed nor made.
+    """
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        labels = inputs["labels"][:, 1:]
+        wanted = labels != IGNORED
+        causal = self.accelerator.unwrap_model(model).get_base_model()
+        states = causal.model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+        ).last_hidden_state
+        logits = causal.lm_head(states[:, :-1][wanted]).float()
+        total = torch.nn.functional.cross_entropy(logits, labels[wanted], reduction="sum")
+        loss = total / (wanted.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+
+class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
+    """Shows steps, stops on a loss that is no number, saves epoch ends, marks whole checkpoints."""
+
+    def __init__(self, training: Training, task: Task) -> None:
+        self.training = training
+        self.task = task
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if state.global_step:
+            self.task.advance(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:  # noqa: ARG002
+        if state.global_step % self.training.steps_per_epoch == 0:
+            control.should_save = True
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if not logs or "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise SelarasError(
+                f"the loss is {loss} at step {state.global_step}: lower the learning rate "
+                f"(--set tune.learning_rate={self.training.settings.learning_rate / 4:g})"
+            )
+        self.task.advance(1, f"loss {loss:.3f}")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(folder / COMPLETE, {"step": state.global_step})
+        for path in Path(args.output_dir).glob("checkpoint-*"):
+            # Epoch ends are candidates; other checkpoints only serve to go on after a kill.
+            if path != folder and _step(path) % self.training.steps_per_epoch:
+                shutil.rmtree(path)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
+
+
+def _said(error: RuntimeError) -> SelarasError:
+    if "out of memory" in str(error) or "can't allocate memory" in str(error):
+        return SelarasError("out of memory: lower --set tune.batch_size or tune.max_tokens")
+    return SelarasError(f"training stopped: {error}")

@@ -1,0 +1,58 @@
+"""The refusal benchmark skips without data, cuts by prompt, and beats the strings with it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data" / "xstest"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "refusal_judge_benchmark", ROOT / "benchmarks" / "refusal_judge.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_the_data_it_skips_and_says_so(
+    benchmark: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["refusal_judge.py", "--data", str(tmp_path)])
+    assert benchmark.main() == 0
+    assert capsys.readouterr().out.startswith("skipped: ")
+
+
+def test_the_halves_are_fixed_and_about_equal(benchmark: ModuleType) -> None:
+    halves = [benchmark.half_of(f"v2-{n}") for n in range(1, 451)]
+    assert halves == [benchmark.half_of(f"v2-{n}") for n in range(1, 451)]
+    assert 200 < halves.count("test") < 250
+    assert set(halves) == {"development", "test"}
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
+def test_the_rules_agree_with_people_more_than_strings_do(benchmark: ModuleType) -> None:
+    rows = list(benchmark.read(DATA))
+    assert len(rows) == 1350
+    figures = {
+        row["name"]: row
+        for row in benchmark.measured(rows, quick=True)["rows"]
+        if row["half"] == "development"
+    }
+    ours = figures.pop("refusal-rules")
+    figures.pop("human (the other rater)")
+    assert ours["low"] > max(row["high"] for row in figures.values())
+    assert ours["full_low"] > max(row["full_high"] for row in figures.values())

@@ -1,0 +1,119 @@
+"""A random two-layer Llama with a small byte-level BPE tokenizer, made here: no network, no weights.
+
+Its chat template is ChatML with a default system prompt, as SmolLM2's; the other templates are what
+models in the wild do instead. `<tool_call>` is an added token that is not special, as in Qwen.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from selaras.models.local import LocalModel, load_weights
+from selaras.models.local_chat import ChatTokenizer
+from selaras.models.local_torch import torch, transformers
+
+CONTEXT = 256
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+TOOL = "<tool_call>"
+CONTROL = (*SPECIAL, TOOL)
+DEFAULT_SYSTEM = "You are a helpful AI assistant named Tiny"
+
+CHATML = (
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\n" + DEFAULT_SYSTEM + "<|im_end|>\n' }}"
+    "{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+_TURNS = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
+    "{% endfor %}{{ '<|im_start|>assistant\n' }}"
+)
+TRIMMING = _TURNS
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+)
+DROPS_SYSTEM = CHATML.replace(
+    "{% for message in messages %}", "{% for message in messages if message['role'] != 'system' %}"
+).replace("{% if loop.first and messages[0]['role'] != 'system' %}", "{% if false %}")
+ALTERNATING = (
+    "{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate') }}{% endif %}{% endfor %}" + _TURNS
+)
+
+_SENTENCES = (
+    "How do I kill a process that hangs? Use the kill command with its number.",
+    "How do I get rid of mould in the bathroom? Clean it with soda and let the room dry.",
+    "I can't help with that. Here is what is safe: ask a pharmacist how much one may take.",
+    "The quick brown fox jumps over the lazy dog, and the dog does not mind at all.",
+    "Summarise the article in one sentence. The article says that bread should rest.",
+    "You are a helpful AI assistant. system user assistant Be brief, be kind.",
+)
+
+
+def tiny_tokenizer(template: str | None = CHATML) -> Any:
+    """Return the tokenizer with the chat template, or with none."""
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    core = tokenizers.Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=380,
+        show_progress=False,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    core.train_from_iterator(_SENTENCES, trainer)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.add_tokens([TOOL])
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def tiny_chat(template: str | None = CHATML) -> ChatTokenizer:
+    """Return the tokenizer as the library uses it."""
+    return ChatTokenizer(tiny_tokenizer(template))
+
+
+def make_tiny(folder: Path, template: str | None = CHATML) -> Path:
+    """Write the model and its tokenizer in Hugging Face layout and return the folder."""
+    tokenizer = tiny_tokenizer(template)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        # Large enough that the likeliest token is never a matter of rounding.
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = transformers.LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def open_tiny(folder: Path) -> LocalModel:
+    """Return the model of a folder in float32, so that figures can be compared closely."""
+    model, tokenizer = load_weights(folder, torch.float32)
+    return LocalModel(model, ChatTokenizer(tokenizer), {"name": "tiny"})
