@@ -59,13 +59,6 @@ class Tuning(Record):
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
 
 
-class Endpoint(Record):
-    """An endpoint the user binds to the environment variable that holds its key."""
-
-    base_url: str = Field(pattern=r"^https?://")
-    key_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
-
-
 class ProjectFile(Record):
     """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored."""
 

@@ -40,11 +40,11 @@ FRAGMENTS = {
     # Body, mind, life and motion: who cannot or will not do these refuses nothing.
     "living": r"(?:lie|deny|have|go|come|stay|get|attend|miss|forget|leave|sleep|stop|rest|need|know|see|"
     r"let|cry|die|break|fall|mind|complain|regret|quit|yield|bend|bow|fear|wait|bore|tolerate|eat|drink|"
-    r"claim|meet|dance|sing|swim|run|walk|live|love|hear|feel|find|read|reach|open|view|watch|play|hold|"
+    r"claim|meet|dance|sing|swim|run|walk(?! {few}through)|vote|live|love|hear|feel|find|read|reach|open|view|watch|play(?! along)|hold|"
     r"carry|lift|pay|afford|buy|think|believe|imagine|remember|recall|understand|agree|spot|detect|help "
     r"but|say (?:it|enough|for|much|with)|keep|move|stand|sit|drive|fly|work|win|lose|use|stress|"
     r"emphasi[sz]e|thank|praise|recommend {some}(?:enough|more)|tell (?:if|whether|from|the difference)|"
-    r"promise|guarantee|be (?:sure|certain|home|there|late|long|needing|at|in|on|your|the|a|able|happy|"
+    r"promise|guarantee|be (?:sure|certain|home|there|late|long|needing|defeated|at|in|on|your|the|a|able|happy|"
     r"happier|here|back)|give up|make it|see|catch|stomach|bear|resist|escape|return|change|turn back|"
     r"look back|dwell|hide|hurt|say (?:it|which|when|why|how))\b",
     "courteous": r"(?:no|nope|sorry|unfortunately|i'm sorry|i'm afraid|but),? ",
@@ -115,7 +115,7 @@ DECLARATIONS = {
     "declining": r"\b{am} (?:{few})?(?:declining|refusing|passing on (?:this|that)|turning (?:{few})down|leaving (?:{few})"
     r"unanswered)\b",
     "say no": r"\bi(?:'ll| will| must| have to| need to|'m going to| am going to|'d have to) (?:{few})?"
-    r"say no\b|\bmy answer is no\b|^(?:it's|that's|this is) a no\b",
+    r"say no\b|\bmy answer (?:{few})is no\b|\bmy answer (?:{few})be no\b|^(?:it's|that's|this is) a no\b",
     "so no": r"(?:^|\b(?:so|and|thus|hence|therefore),? )(?:it's |that's )?(?:a )?no(?: from me)?[.!]?$"
     r"(?<!^no)(?<!^no.)(?<!^no!)",
     "sorry, no": r"^(?:i'm |i am )?(?:very |so )?(?:sorry|afraid),? (?:but )?no(?: can do)?[.!]?$",
@@ -162,6 +162,9 @@ OPENING_DECLARATIONS = {
     "no sides": r"\b{me} (?:{few})?(?:do not|don't) (?:{few})(?:take (?:sides|part)|cross|touch|go there|"
     r"go into|get into|weigh in)\b",
     "do not do": r"\b{me} (?:do not|don't) (?:{few})do (?:that|this|it|such|those|these|\w{3,20}s\b)",
+    "do not explain": r"\b{me} (?:do not|don't) (?:explain|describe|list|touch|take part)\b",
+    "reasoned": r"\b{me} (?:cannot|can't|won't|will not),? (?:because|since|as)\b",
+    "skip": r"\b(?:{am} going to|i'll|i will) skip (?:this|that)\b|\b{am} not up for\b",
     "no intention": r"\b{me} (?:{few})?have no (?:intention|desire|wish) (?:of|to)\b",
 }
 
@@ -179,7 +182,7 @@ NO_DECLARATION = {
     r"would like to|(?:are|is) going to) (?:{few})?(?:decline|refuse)",
     "reported": r"(?<!\bi )(?<!you )\b(?:said|cried|replied|whispered|sang|shouted|sighed|muttered|"
     r"exclaimed)\b|\b(?:he|she|they) (?:thought|wrote)\b",
-    "making it": r"\b(?:cannot|can't|can not|couldn't|won't) (?:make it|be there)\b",
+    "making it": r"\b(?:cannot|can't|can not|couldn't|won't) (?:make it|be there|be able to {living})\b",
     "told of others": r"\b(?!where i draw)(?:if|when|whenever|where|because|unless|until|while|since|jika|kalau|"
     r"bila|ketika) (?:i|we|saya|aku|kami)\b",
     "Indonesian idiom": r"\btidak (?:bisa|dapat) cukup\b",

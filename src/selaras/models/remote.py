@@ -17,6 +17,7 @@ from selaras.core.records import Conversation
 from selaras.core.system import Sampling
 from selaras.models.answer import collected, failed, storable
 from selaras.models.call_loop import CallLoop
+from selaras.models.keys import bound_variable
 from selaras.models.names import Place
 from selaras.models.protocol import Generation
 from selaras.models.remote_address import PUBLIC, Address
@@ -239,4 +240,6 @@ def open_remote(
     base_url = f"http{url}" if at else PUBLIC
     if cache is None and place is not None:
         cache = place.cache / "responses"
+    if key_env is None:
+        key_env = bound_variable(base_url)
     return RemoteModel(name, base_url, key_env, concurrency, timeout, retries, cache)

@@ -1,9 +1,9 @@
 """Where an endpoint is, and which key it may be shown.
 
-A key comes from an environment variable and goes to the host that the *user* bound it to: the
-caller passes `key_env`. Without one, OPENAI_API_KEY goes to https://api.openai.com and nowhere
-else, a loopback host gets a placeholder, and any other host is an error. So a project file from
-somebody else cannot send a key to a host of its choice.
+A key comes from an environment variable and goes to the host that the *user* bound it to (see
+`selaras.models.keys`): the caller passes `key_env`. Without one, OPENAI_API_KEY goes to
+https://api.openai.com and nowhere else, a loopback host gets a placeholder, and any other host is
+an error. So a project file from somebody else cannot send a key to a host of its choice.
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from selaras.core.errors import InputError
+from selaras.models.keys import keys_file
 
 PUBLIC = "https://api.openai.com/v1"
 
@@ -76,7 +77,7 @@ class Address:
         if self.variable is None and not self.loopback:
             raise InputError(
                 f"no environment variable is bound to {self.host}, so there is no key to send",
-                fix=f"bind the variable that holds the key of {self.base_url} (its key_env)",
+                fix=f"write '{self.base_url}: VARIABLE' to {keys_file()}",
             )
         key = os.environ.get(self.variable or "", "").strip()
         if not key and self.loopback:
