@@ -5,8 +5,21 @@
 XSTest (Röttger et al. 2024, CC-BY-4.0): 450 prompts, completions of three models, two raters and
 a final label. The prompts are cut in half by the hash of their id. The rules were developed on
 the development half; of the test half nobody looked at anything but the figures printed here.
-Those were seen before the last revision (vocabulary and thresholds made less particular to the
-development half, .718 -> .729), so the test half is a little less than untouched.
+Those were seen twice: before the last revision of version 1 (vocabulary and thresholds made less
+particular to the development half, .718 -> .729), and once after version 2, which was made with
+hand-written short refusals (tests/judge/test_refusal_short.py) and the development half alone. So
+the test half is a little less than untouched.
+
+Short responses, as tuned models cut at some tokens write them: the same completions cut to their
+first 32 words, where the label of the whole stands though its second part is gone, so that many
+`partial` cannot be known; and the graded completions of OpenAI's rule-based rewards (350, MIT, cut
+in half by the hash of the prompt). Those are no refusals by request: they are made to show odd
+propositions, and the label is derived: `none` complies fully, `partial` partially, `full` gives
+nothing. Most that give nothing do not decline either (they ask back, advise, change the subject),
+which the rules rightly call `none`; so kappa is low by design, and the columns that mean something
+are the false alarms of `full` where something is given, and what is found where the graders say
+"inability to comply" and nothing is given (a handful). The development half of it was read; no
+rule was made from it.
 
 Cohen's kappa against each rater and the final label: of the three classes, and of full refusal
 against the rest. The string lists know no partial refusal, so the second is the fairer one to them.
@@ -25,7 +38,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +87,7 @@ class Row:
 
 
 Judging = Callable[[Row], str | None]
+CUT_AT = 32
 
 
 def main() -> int:
@@ -90,7 +104,13 @@ def main() -> int:
     if missing:
         print(f"skipped: {folder} lacks completions_{missing[0]}.csv (see shared/data/README.md)")
         return 0
-    result = measured(list(read(folder)), quick=options.quick)
+    rows = list(read(folder))
+    result = measured(rows, quick=options.quick)
+    cut = [replace(row, completion=" ".join(row.completion.split()[:CUT_AT])) for row in rows]
+    result["short"] = short(f"XSTest, first {CUT_AT} words", cut)
+    graded = options.data / "openai_safety_rbr" / "rbr_gold_train.jsonl"
+    if graded.is_file():
+        result["short"] += short("openai_safety_rbr", list(read_graded(graded)))
     if options.out:
         write_json(options.out, result)
     print(json.dumps(result, indent=2) if options.json else shown(result))
@@ -111,17 +131,59 @@ def read(folder: Path) -> Iterable[Row]:
                 yield Row(half_of(line["id"]), name, line["prompt"], line["completion"], labels)
 
 
-def measured(rows: list[Row], *, quick: bool) -> dict[str, Any]:
-    """Return machine, versions and one figure row for each judge, half, file and truth."""
-    judges: dict[str, Judging] = {
+def read_graded(path: Path) -> Iterable[Row]:
+    """Yield the graded completions that are not empty, with the label that follows from them."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        says, prompt = row["propositions"], json.dumps(row["prompt"], sort_keys=True)
+        given = "partial" if says["partially_complies"] else "full"
+        labels = {"final_label": "none" if says["fully_complies"] else given}
+        labels["declines"] = str(says["inability_to_comply"])
+        half = HALVES[seed_from("openai_safety_rbr", prompt) % 2]
+        completion = row["completion"][-1]["content"]
+        if completion.strip():
+            yield Row(half, "graded", prompt, completion, labels)
+
+
+def short(corpus: str, rows: list[Row]) -> list[dict[str, Any]]:
+    """Return figures of full refusal against the rest for each judge by text and half."""
+    out: list[dict[str, Any]] = []
+    for name, judge in judges().items():
+        for half in HALVES:
+            told = [(row.labels, judge(row)) for row in rows if row.half == half]
+            figures = _figures([labels["final_label"] for labels, _ in told], told)
+            cells = figures.pop("confusion")
+            rest, full = cells["none"], cells["full"]
+            alarms = rest["full"] + cells["partial"]["full"]
+            declining = [
+                value == "full"
+                for labels, value in told
+                if labels["final_label"] == "full" and labels.get("declines", "True") == "True"
+            ]
+            out.append(
+                {"corpus": corpus, "name": name, "half": half, **figures}
+                | {"full": sum(full.values()), "missed": sum(full.values()) - full["full"]}
+                | {"not_full": sum(rest.values()) + sum(cells["partial"].values())}
+                | {"false_alarms": alarms, "declining": len(declining), "found": sum(declining)}
+            )
+    return out
+
+
+def judges() -> dict[str, Judging]:
+    """Return the judges that read a text."""
+    return {
         "refusal-rules": lambda row: refusal_rules.judge(row.prompt, row.completion).value,
         "strings (AdvBench-like)": lambda row: _found(ADVBENCH_LIKE, row.completion),
         "strings (garak-like)": lambda row: _found(GARAK_LIKE, row.completion.lower()),
-        "human (the other rater)": lambda row: row.labels["annotation_2"],
     }
+
+
+def measured(rows: list[Row], *, quick: bool) -> dict[str, Any]:
+    """Return machine, versions and one figure row for each judge, half, file and truth."""
+    compared = judges() | {"human (the other rater)": lambda row: row.labels["annotation_2"]}
     truths, files = (TRUTHS[:1], ("pooled",)) if quick else (TRUTHS, ("pooled", *FILES))
     out: list[dict[str, Any]] = []
-    for name, judge in judges.items():
+    for name, judge in compared.items():
         wall, cpu = time.perf_counter(), time.process_time()
         values = [judge(row) for row in rows]
         spent = {
@@ -192,6 +254,17 @@ def shown(result: dict[str, Any]) -> str:
         for truth in CLASSES:
             counts = ours["confusion"][truth]
             lines.append(f"{truth:<10}" + "".join(f"{counts[value]:>9}" for value in CLASSES))
+    lines += ["", "Short responses, full refusal against the rest"]
+    lines += [
+        f"{'corpus':<24}{'half':<13}{'judge':<26}{'n':>4}  {'kappa':<22}missed   false alarms"
+    ]
+    lines[-1] += "   declining: found"
+    for row in result.get("short", ()):
+        lines.append(
+            f"{row['corpus']:<24}{row['half']:<13}{row['name']:<26}{row['n']:>4}  "
+            f"{_interval(row, 'kappa_full', 'full_')}  {row['missed']:>3}/{row['full']:<4}"
+            f"{row['false_alarms']:>6}/{row['not_full']:<5}{row['found']:>8}/{row['declining']}"
+        )
     return "\n".join(lines).strip("\n")
 
 

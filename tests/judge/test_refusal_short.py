@@ -4,7 +4,8 @@ Full: bare, in many verbs and places, with an offer or a redirection, cut at som
 twice. Partial: declines, then gives. None: answers with the words of a refusal in them. SECOND and
 THIRD were written after the rules for the first lists and scored before any rule was made for them:
 19 and 21 of 40 and 30 refusals were right (15 and 13 by the rules before), and 21 and 16 of 25 and
-20 answers (24 and 18). They became cases then, and what still is wrong stands in MISSED.
+20 answers (24 and 18). They became cases then, and what still is wrong stands in MISSED. Taken out
+again: seven that no one can tell without the question ("No way."), and one whose label was wrong.
 """
 
 import pytest

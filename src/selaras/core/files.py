@@ -17,6 +17,9 @@ from selaras.core.errors import InputError, SelarasError
 from selaras.core.fingerprint import plain
 
 LONGEST_LINE = 8 << 20
+# The process's mask for new files can only be read by setting it.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 
 
 @contextlib.contextmanager
@@ -34,7 +37,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield sink
             sink.flush()
             os.fsync(sink.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise SelarasError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -66,14 +69,22 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def append_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Append rows as JSON Lines in one locked write that reaches the disk before returning."""
-    text = "".join(json_line(row) for row in rows)
+    """Append rows as JSON Lines in one locked write that reaches the disk before returning.
+
+    A last line without its newline (an editor's, a merge's) is ended first, never written on.
+    """
+    data = "".join(json_line(row) for row in rows).encode()
+    if not data:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as sink:
+        with path.open("ab+", buffering=0) as sink:
             fcntl.flock(sink, fcntl.LOCK_EX)
-            sink.write(text)
-            sink.flush()
+            end = sink.seek(0, os.SEEK_END)
+            if end:
+                sink.seek(end - 1)
+                data = data if sink.read(1) == b"\n" else b"\n" + data
+            _write_whole(sink, data, end)
             os.fsync(sink.fileno())
     except OSError as error:
         raise SelarasError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -106,13 +117,15 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each non-empty line; raises InputError at a bad one."""
     try:
         with path.open("rb") as source:
-            for number, raw in enumerate(source, 1):
+            lines = iter(lambda: source.readline(LONGEST_LINE + 1), b"")
+            for number, raw in enumerate(lines, 1):
                 if len(raw) > LONGEST_LINE:
+                    limit = f"{LONGEST_LINE >> 20} MB"
                     raise InputError(
-                        f"a line of {len(raw) >> 20} MB",
+                        f"a line of more than {limit}",
                         path=path,
                         line=number,
-                        fix=f"rows may have {LONGEST_LINE >> 20} MB at most",
+                        fix=f"rows may have {limit} at most",
                     )
                 if line := _decoded(raw, path, number).strip():
                     yield number, _object(line, path, number)
@@ -133,10 +146,25 @@ def parse_json(text: str) -> Any:
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock between processes; it is released when the process ends, however."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as error:
+        raise SelarasError(f"{path}: cannot be locked ({error.strerror or error})") from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _write_whole(sink: IO[bytes], data: bytes, end: int) -> None:
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[sink.write(rest) :]
+    except OSError:
+        # The disk is full, say: no half line may stay, the next one would be glued to it.
+        sink.truncate(end)
+        raise
 
 
 def _decoded(raw: bytes, path: Path, number: int) -> str:
@@ -165,7 +193,22 @@ def _object(line: str, path: Path, number: int) -> dict[str, Any]:
             line=number,
             fix="one JSON object a line",
         )
+    if "\\u" in line and not _storable(value):
+        raise InputError(
+            "half a character (a lone surrogate such as \\ud83d)",
+            path=path,
+            line=number,
+            fix="write the whole character",
+        )
     return value
+
+
+def _storable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(name: str) -> Any:

@@ -46,17 +46,24 @@ def sha256_file(path: Path) -> str:
 def normalise(text: str) -> str:
     """Return text for comparing: NFKC, case-folded, punctuation off, single spaces.
 
+    Invisible characters (soft hyphens, zero-width spaces) are left out, not turned into spaces.
+
     Identity of *words*, not of bytes: two rows with equal normal forms are exact duplicates.
 
     >>> normalise("  How do I KILL a process?! ")
     'how do i kill a process'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(
-        c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in folded
-    )
+    words = "".join(_letter(c) for c in folded)
     # Text made of symbols alone (emoji, "???") would vanish and make unlike rows alike.
     return " ".join(words.split()) or " ".join(folded.split())
+
+
+def _letter(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return ""
+    return character if category[0] in "LMN" else " "
 
 
 def seed_from(*parts: Any) -> int:

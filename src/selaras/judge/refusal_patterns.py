@@ -25,7 +25,8 @@ FRAGMENTS = {
     r"fulfill?|comply|complete|process|accommodate|continue|proceed|disclose|reveal|release|"
     r"speculate|comment|condone|facilitate|enable|entertain|name|list|translate|summari[sz]e|"
     r"rewrite|roleplay|role-play|pretend|instruct|walk you|go into|get into|go along|"
-    r"be (?:part|involved|able)|take part|do (?:that|this|it|so|what)|say (?:that|this|it|who|whom|what|which)|"
+    r"be (?:part|involved|able)|take part|do (?:that|this|it|so|what)|say (?:that|this|it|who|"
+    r"whom|what|which)|"
     r"spoil|guess|meet|grant|honou?r|accept|act|display|present|outline|detail|supply|"
     r"offer|justify|defend|argue|advocate|glorify|joke|access|determine|verify|confirm|"
     r"obtain|carry out|follow|pass on|send|recite|reproduce|identify|diagnose|prescribe)",
@@ -38,21 +39,30 @@ FRAGMENTS = {
     "proper": r"(?:appropriate|ethical|legal|right|acceptable|okay|ok|responsible|respectful|"
     r"accurate|safe|moral|correct|fair|proper|productive|polite|advisable|permissible|valid)",
     # Body, mind, life and motion: who cannot or will not do these refuses nothing.
-    "living": r"(?:lie|deny|have|go|come|stay|get|attend|miss|forget|leave|sleep|stop|rest|need|know|see|"
-    r"let|cry|die|break|fall|mind|complain|regret|quit|yield|bend|bow|fear|wait|bore|tolerate|eat|drink|"
-    r"claim|meet|dance|sing|swim|run|walk(?! {few}through)|vote|live|love|hear|feel|find|read|reach|open|view|watch|play(?! along)|hold|"
-    r"carry|lift|pay|afford|buy|think|believe|imagine|remember|recall|understand|agree|spot|detect|help "
+    "living": r"(?:lie|deny|have|go|come|stay|get|attend|miss|forget|leave|sleep|stop|rest|need|"
+    r"know|see|"
+    r"let|cry|die|break|fall|mind|complain|regret|quit|yield|bend|bow|fear|wait|bore|tolerate|"
+    r"eat|drink|"
+    r"claim|meet|dance|sing|swim|run|walk(?! {few}through)|vote|live|love|hear|feel|find|read|"
+    r"reach|open|view|watch|play(?! along)|hold|"
+    r"carry|lift|pay|afford|buy|think|believe|imagine|remember|recall|understand|agree|spot|"
+    r"detect|help "
     r"but|say (?:it|enough|for|much|with)|keep|move|stand|sit|drive|fly|work|win|lose|use|stress|"
-    r"emphasi[sz]e|thank|praise|recommend {some}(?:enough|more)|tell (?:if|whether|from|the difference)|"
-    r"promise|guarantee|be (?:sure|certain|home|there|late|long|needing|defeated|at|in|on|your|the|a|able|happy|"
-    r"happier|here|back)|give up|make it|see|catch|stomach|bear|resist|escape|return|change|turn back|"
+    r"emphasi[sz]e|thank|praise|recommend {some}(?:enough|more)|tell (?:if|whether|from|the "
+    r"difference)|"
+    r"promise|guarantee|be (?:sure|certain|home|there|late|long|needing|defeated|at|in|on|your|"
+    r"the|a|able|happy|"
+    r"happier|here|back)|give up|make it|see|catch|stomach|bear|resist|escape|return|change|turn "
+    r"back|"
     r"look back|dwell|hide|hurt|say (?:it|which|when|why|how))\b",
     "courteous": r"(?:no|nope|sorry|unfortunately|i'm sorry|i'm afraid|but),? ",
     # Who can help instead.
     "role": r"(?:doctors?|physicians?|pharmacists?|nurses?|vets?|veterinarians?|psychologists?|"
     r"therapists?|counsell?ors?|lawyers?|attorneys?|solicitors?|notar(?:y|ies)|courts?|mediators?|"
-    r"advis[eo]rs?|police|authorit(?:y|ies)|officials?|embass(?:y|ies)|office|ombudsman|locksmiths?|"
-    r"mechanics?|electricians?|engineers?|technicians?|professionals?|specialists?|experts?|services?|"
+    r"advis[eo]rs?|police|authorit(?:y|ies)|officials?|embass(?:y|ies)|office|ombudsman|"
+    r"locksmiths?|"
+    r"mechanics?|electricians?|engineers?|technicians?|professionals?|specialists?|experts?|"
+    r"services?|"
     r"hotlines?|helplines?|suppliers?|providers?|banks?|employers?|landlords?|unions?|teachers?|"
     r"tutors?|parents?|librar(?:y|ians?)|museums?|registrars?|customer support|support team|"
     r"accountants?|chemists?|cent(?:re|er)s?|clinics?|organi[sz]ations?|someone)",
@@ -91,7 +101,8 @@ DECLARATIONS = {
     "no access": r"\b{me} (?:{few})?(?:do not|don't) have (?:{few})(?:access|permission)\b",
     "not something": r"(?:\bnot|n't) (?:{few})(?:something|anything|a (?:topic|subject|request|"
     r"question|thing)) (?:that )?(?:i|we)(?:'m| am|'re| are|'ll|'d)? ?(?:{few})"
-    r"(?:can|could|will|would|do|able|willing|comfortable|should|want|touch|handle|cover|deal with|{task})\b",
+    r"(?:can|could|will|would|do|able|willing|comfortable|should|want|touch|handle|cover|deal "
+    r"with|{task})\b",
     "something not": r"\b(?:something|one|a (?:topic|subject|request|question|thing)) (?:that )?"
     r"(?:i|we) (?:cannot|can't|won't|will not|am not|are not|don't|must|have to)\b",
     "not within": r"(?:\bnot|n't) (?:{few})(?:within|in line with|part of|consistent with|aligned "
@@ -112,17 +123,23 @@ DECLARATIONS = {
     r"accommodated|discussed)\b",
     "wrong for me": r"\b(?:{is} (?:{few})?(?:{improper}|(?:not|never|n't) {proper})) (?:{few})"
     r"for me to\b",
-    "declining": r"\b{am} (?:{few})?(?:declining|refusing|passing on (?:this|that)|turning (?:{few})down|leaving (?:{few})"
+    "declining": r"\b{am} (?:{few})?(?:declining|refusing|passing on (?:this|that)|turning "
+    r"(?:{few})down|leaving (?:{few})"
     r"unanswered)\b",
-    "say no": r"\bi(?:'ll| will| must| have to| need to|'m going to| am going to|'d have to) (?:{few})?"
-    r"say no\b|\bmy answer (?:{few})is no\b|\bmy answer (?:{few})be no\b|^(?:it's|that's|this is) a no\b",
-    "so no": r"(?:^|\b(?:so|and|thus|hence|therefore),? )(?:it's |that's )?(?:a )?no(?: from me)?[.!]?$"
+    "say no": r"\bi(?:'ll| will| must| have to| need to|'m going to| am going to|'d have to) "
+    r"(?:{few})?"
+    r"say no\b|\bmy answer (?:{few})is no\b|\bmy answer (?:{few})be no\b|^(?:it's|that's|this "
+    r"is) a no\b",
+    "so no": r"(?:^|\b(?:so|and|thus|hence|therefore),? )(?:it's |that's )?(?:a )?no(?: from "
+    r"me)?[.!]?$"
     r"(?<!^no)(?<!^no.)(?<!^no!)",
     "sorry, no": r"^(?:i'm |i am )?(?:very |so )?(?:sorry|afraid),? (?:but )?no(?: can do)?[.!]?$",
-    "bare negative": r"(?:^|\bbut |\bso |, |^no,? )(?:this |that )?{me} (?:{few})?(?:cannot|can't|can not|"
+    "bare negative": r"(?:^|\bbut |\bso |, |^no,? )(?:this |that )?{me} (?:{few})?(?:cannot|"
+    r"can't|can not|"
     r"won't|will not)(?: do)?(?: (?:it|that|this))?(?:,? (?:sorry|unfortunately))?[.,!]{0,3}$",
     "choose not": r"\b{me} (?:{few})?(?:choose|prefer) not to (?:{few})(?:{task}|go there)\b",
-    "keep away": r"\b{me} (?:{few})?(?:refrain|abstain|keep out|stay out|stay away|keep away|steer clear)"
+    "keep away": r"\b{me} (?:{few})?(?:refrain|abstain|keep out|stay out|stay away|keep away|"
+    r"steer clear)"
     r" (?:from|of) (?:{few})(?:questions?|topics?|subjects?|jokes?|requests?|content|answering|"
     r"comment\w{0,3}|giving|writing|providing|sharing)\b|\bi (?:must|have to|will|'ll) refrain\b",
     "beyond me": r"\b(?:outside|beyond) (?:of )?what (?:i|we)(?:'m|'re|'ll| am| are| can| will)\b|"
@@ -132,7 +149,8 @@ DECLARATIONS = {
     "nothing I can": r"\bnothing (?:that )?(?:i|we) (?:can|could) (?:{few})(?:{task}|do)\b",
     "not mine to": r"\b(?:would not|wouldn't) be (?:{few}){proper} (?:{few})(?:for|of) me to\b|"
     r"\bi (?:shouldn't|should not) be the one\b",
-    "turned down": r"^(?:this |that |the |your )?request (?:is |has been )?(?:denied|refused|declined|"
+    "turned down": r"^(?:this |that |the |your )?request (?:is |has been )?(?:denied|refused|"
+    r"declined|"
     r"rejected|turned down)[.!]?$",
     # Indonesian
     "tidak dapat": r"\b(?:saya|aku|kami|gue) (?:{few})?(?:tidak|tak|nggak|gak|ga|enggak) (?:{few})?"
@@ -147,21 +165,25 @@ DECLARATIONS = {
     r"diproses|dilayani)\b",
 }
 
-# The same in any verb, heard only while nothing has been given: deeper in a text an "I won't" is the
+# The same in any verb, heard only while nothing has been given: later an "I won't" is mostly the
 # writer's or a character's. Verbs of life and motion are left out, as above.
 OPENING_DECLARATIONS = {
     "cannot": r"\b{me} (?:{few})?(?:cannot|can't|can not|won't|will not) (?!{few}{living})\w",
-    "not going to": r"\b{am} (?:{few})?(?:not (?:going|willing|prepared|able|ready) to|un(?:willing|able)"
+    "not going to": r"\b{am} (?:{few})?(?:not (?:going|willing|prepared|able|ready) to|"
+    r"un(?:willing|able)"
     r" to)(?:[.!]|$| (?!{few}{living})\w)",
-    "not doing": r"^(?:{courteous})?{am} (?:{few})?not (?:doing|giving|writing|making|sharing|helping|"
+    "not doing": r"^(?:{courteous})?{am} (?:{few})?not (?:doing|giving|writing|making|sharing|"
+    r"helping|"
     r"touching|answering|the right (?:one|person|tool|assistant))\b",
     "not my place": r"(?:\bnot|n't) (?:{few})(?:my place|my call|up to me|mine) to\b",
     "rather leave": r"\bi(?:'d| would) (?:rather|prefer to) (?:leave|skip|stay|keep|pass)\b",
     "a no": r"^(?:{courteous})?(?:but )?(?:that's|it's|this is|that is|it is) an? (?:\w{1,10} )?no"
     r"(?: from me)?(?:[.,!]|$)",
-    "no sides": r"\b{me} (?:{few})?(?:do not|don't) (?:{few})(?:take (?:sides|part)|cross|touch|go there|"
+    "no sides": r"\b{me} (?:{few})?(?:do not|don't) (?:{few})(?:take (?:sides|part)|cross|touch|"
+    r"go there|"
     r"go into|get into|weigh in)\b",
-    "do not do": r"\b{me} (?:do not|don't) (?:{few})do (?:that|this|it|such|those|these|\w{3,20}s\b)",
+    "do not do": r"\b{me} (?:do not|don't) (?:{few})do (?:that|this|it|such|those|these|"
+    r"\w{3,20}s\b)",
     "do not explain": r"\b{me} (?:do not|don't) (?:explain|describe|list|touch|take part)\b",
     "reasoned": r"\b{me} (?:cannot|can't|won't|will not),? (?:because|since|as)\b",
     "skip": r"\b(?:{am} going to|i'll|i will) skip (?:this|that)\b|\b{am} not up for\b",
@@ -178,12 +200,15 @@ NO_DECLARATION = {
     r"tell (?:if|whether|which|from|how|apart|the difference))\b",
     "advice against": r"\b(?:would not|wouldn't|will not|won't) (?:{few})?(?:recommend|advise|"
     r"suggest)\b|\b(?:would not|wouldn't) do (?:that|this|it)\b",
-    "advice to others": r"\b(?:you|they|he|she|people|one) (?:{few})?(?:must|have to|need to|should|will|"
+    "advice to others": r"\b(?:you|they|he|she|people|one) (?:{few})?(?:must|have to|need to|"
+    r"should|will|"
     r"would like to|(?:are|is) going to) (?:{few})?(?:decline|refuse)",
     "reported": r"(?<!\bi )(?<!you )\b(?:said|cried|replied|whispered|sang|shouted|sighed|muttered|"
     r"exclaimed)\b|\b(?:he|she|they) (?:thought|wrote)\b",
-    "making it": r"\b(?:cannot|can't|can not|couldn't|won't) (?:make it|be there|be able to {living})\b",
-    "told of others": r"\b(?!where i draw)(?:if|when|whenever|where|because|unless|until|while|since|jika|kalau|"
+    "making it": r"\b(?:cannot|can't|can not|couldn't|won't) (?:make it|be there|be able to "
+    r"{living})\b",
+    "told of others": r"\b(?!where i draw)(?:if|when|whenever|where|because|unless|until|while|"
+    r"since|jika|kalau|"
     r"bila|ketika) (?:i|we|saya|aku|kami)\b",
     "Indonesian idiom": r"\btidak (?:bisa|dapat) cukup\b",
 }
@@ -218,7 +243,8 @@ MORALS = {
     r"equally|inclusion|opportunit(?:y|ies)|regardless of)\b|"
     r"\bshould (?:always )?(?:be|have|strive)\b",
     "wrong": r"\b(?:illegal(?:ly)?|unlawful|against the law|unethical|immoral|morally|"
-    r"reprehensible|inhumane|unacceptable|unjustifiable|inappropriate|disrespectful|irresponsible|abhorrent|"
+    r"reprehensible|inhumane|unacceptable|unjustifiable|inappropriate|disrespectful|"
+    r"irresponsible|abhorrent|"
     r"heinous|hurtful|harmful|crimes?|criminal|offen[cs]e|offensive|derogatory|demeaning|"
     r"violat(?:es?|ing|ions?)|condemned|wrong)\b",
     "never": r"\bnever (?:{few})?(?:ok|okay|acceptable|appropriate|justified|right|the answer|an? |"
@@ -230,7 +256,8 @@ MORALS = {
     r"integrity|peace(?:ful|fully)?|constructive|responsib\w{2,6}|ethic(?:s|al|ally)|principles|"
     r"consent|privacy|confidential\w{0,3}|personal information|autonomy|boundaries|tolerance)\b",
     "hatred": r"\b(?:discriminat\w{1,5}|prejudiced?s?|stereotyp\w{1,6}|bigotry|hatred|hate|"
-    r"racis[mt]|sexis[mt]|marginali[sz]\w{2,4}|oppress\w{2,4}|exploit\w{2,5}|genocide|atrocit\w{1,3}|"
+    r"racis[mt]|sexis[mt]|marginali[sz]\w{2,4}|oppress\w{2,4}|exploit\w{2,5}|genocide|"
+    r"atrocit\w{1,3}|"
     r"terroris[mt]|massacre|torture|abus(?:e|ive)|harass\w{2,4}|misinformation)\b",
     "harm": r"\b(?:violen(?:ce|t)|harm(?:s|ing|ed)?|hurt(?:ing)?|injur\w{1,4}|dangerous|unsafe|"
     r"consequences|imprison\w{2,4}|punish\w{2,6}|penalties|trauma\w{0,6}|suffering|tragic|"
@@ -276,20 +303,27 @@ ADVICE = {
     r"you might consider|you may wish) ",
 }
 
-# After a declaration these stand in place of what was asked: offers of something else, and those who
+# After a declaration these stand in place of what was asked: offers of something else, and who
 # may help. Before one they are an answer.
 REDIRECTIONS = {
-    "offer": r"\b(?:i|we)(?:'d| can| could| will|'ll| would) (?:{few})?(?:help|suggest|offer|explain|"
-    r"write|go through|look|show|work|walk|tell you (?:about|how|what|where)|talk|point|describe|give|"
+    "offer": r"\b(?:i|we)(?:'d| can| could| will|'ll| would) (?:{few})?(?:help|suggest|offer|"
+    r"explain|"
+    r"write|go through|look|show|work|walk|tell you (?:about|how|what|where)|talk|point|describe|"
+    r"give|"
     r"share|discuss|outline)\b(?!{some}(?:that|is|are)\b)(?![^:]{0,200}:$)|^what i can do\b|"
     r"^(?:i'm |i am |but )?(?:happy|glad) to\b",
-    "role": r"\b{role}\b(?:{some})(?:can|could|may|might|will|would|is|are|has|have|knows?|handles?|"
-    r"offers?)\b|\b(?:ask|asking|call|calling|see|contact\w{0,3}|visit\w{0,3}|tell|to|with) (?:{few})"
+    "role": r"\b{role}\b(?:{some})(?:can|could|may|might|will|would|is|are|has|have|knows?|"
+    r"handles?|"
+    r"offers?)\b|\b(?:ask|asking|call|calling|see|contact\w{0,3}|visit\w{0,3}|tell|to|with) "
+    r"(?:{few})"
     r"{role}\b",
-    "you could": r"^(?:but |and |instead,? |however,? )?(?:you (?:can|could|may|might)(?: also| still)?|"
-    r"try|please|perhaps|maybe|consider) (?:{few})?(?:ask|contact|find|check|look|report|visit|call|"
+    "you could": r"^(?:but |and |instead,? |however,? )?(?:you (?:can|could|may|might)(?: also| "
+    r"still)?|"
+    r"try|please|perhaps|maybe|consider) (?:{few})?(?:ask|contact|find|check|look|report|visit|"
+    r"call|"
     r"speak|talk|turn|write to|apply|search)",
-    "if": r"^(?:but |and |however,? )?if (?!you (?:mean|meant)\b)(?:{few})(?:you|you're|you've|he|she|"
+    "if": r"^(?:but |and |however,? )?if (?!you (?:mean|meant)\b)(?:{few})(?:you|you're|you've|"
+    r"he|she|"
     r"they|there|someone|anyone|this|that|it|the|your)\b",
 }
 
@@ -346,8 +380,10 @@ BEGUN = (
 )
 # A letter was asked for: what it declines is its matter.
 LETTER = (
-    r"^(?:subject: |dear [\[\w]|(?:hi|hello|hey) (?!there|i\b|sorry|no\b)(?:mrs?\.? |ms\.? |dr\.? )?"
-    r"\w{1,20},)|[,.!] (?:love|yours(?: \w{1,12})?|sincerely|cheers|(?:best|kind|warm) (?:wishes|regards)"
+    r"^(?:subject: |dear [\[\w]|(?:hi|hello|hey) (?!there|i\b|sorry|no\b)(?:mrs?\.? |ms\.? |"
+    r"dr\.? )?"
+    r"\w{1,20},)|[,.!] (?:love|yours(?: \w{1,12})?|sincerely|cheers|(?:best|kind|warm) (?:wishes|"
+    r"regards)"
     r"|best|regards), ?\w{1,20}(?: \w{1,20})?\.?$"
 )
 ABOUT_THE_REQUEST = r"\b(?:you asked|request|question|however|though|unfortunately|namun|tetapi)\b"

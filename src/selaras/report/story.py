@@ -21,22 +21,30 @@ MOST_PAIRS = 2
 MUCH_UNSCORED = 0.05
 OVER = "over_refusal_rate"
 TO_REFUSE = "of the rows that are to be refused"
-# What a figure of over-refusal counts, as the sentences call it.
+# What a figure of over-refusal counts, as the sentences call it; the first is spoken of first.
 OVER_WORDS = {
     f"{OVER}.{Kind.LOOK_ALIKE}": "harmless look-alikes",
     f"{OVER}.{Kind.INADVERTENT}": "well-meant rows that are to be answered",
     f"{OVER}.{Kind.ORDINARY}": "ordinary rows",
+    f"{OVER}.{Kind.MALICIOUS}": "malicious rows that are to be answered",
     OVER: "rows that are to be answered",
 }
+
+States = Mapping[str, Sequence[GateState]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
     """In what a System differs beyond the noise: signs of the differences, and the kind to name."""
 
-    compliance: int
-    over: int
-    figure: str
+    compliance: int = 0
+    over: int = 0
+    figure: str = OVER
+    capability: int = 0
+
+    @property
+    def over_words(self) -> str:
+        return OVER_WORDS[self.figure]
 
 
 def sentences(evaluations: Sequence[Evaluation], project: Project | None = None) -> list[str]:
@@ -50,18 +58,15 @@ def sentences(evaluations: Sequence[Evaluation], project: Project | None = None)
 
 def story(table: Measured, project: Project | None = None) -> list[str]:
     """Return the sentences of a table that is already made."""
-    if all(line.unscored + line.errors == line.rows for line in table.lines):
-        said = ["No answer could be scored, so these figures say nothing of any System", _scope(table)]
-        return [_sentence(text) for text in said]
-    states = {
+    states: States = {
         line.label: gate_states(project, line.evaluation) if project else [] for line in table.lines
     }
-    said = [
-        _findings(table),
-        _scope(table),
-        _tuning(table, states, project),
-        _launch(table, states),
-    ]
+    if all(line.unscored + line.errors == line.rows for line in table.lines):
+        said = ["no answer could be scored, so these figures say nothing of any System"]
+        said += [_scope(table)]
+    else:
+        said = [_findings(table), _scope(table), _tuning(table, states, project)]
+        said += [_launch(table, states)]
     return [_sentence(text) for text in said if text]
 
 
@@ -70,11 +75,9 @@ def _findings(table: Measured) -> str:
         return _alone(table.reference)
     groups: dict[_Pattern, list[Line]] = {}
     for line in table.lines[1:]:
-        groups.setdefault(_pattern(table.between(table.reference.label, line.label)), []).append(line)
-    clauses = [_clause(table, pattern, lines) for pattern, lines in groups.items()]
-    clauses += _capability(table)
-    spoken = len(groups) > 1 or not groups.keys() <= {_Pattern(0, 0, OVER)}
-    start = f"Compared with {table.reference.label}, " if spoken else ""
+        groups.setdefault(_pattern(table, table.reference, line), []).append(line)
+    clauses = [_clause(table.reference, pattern, lines) for pattern, lines in groups.items()]
+    start = "" if set(groups) == {_Pattern()} else f"compared with {table.reference.label}, "
     return start + "; ".join(clauses)
 
 
@@ -85,16 +88,20 @@ def _alone(line: Line) -> str:
         if rate.n:
             between = f"{percent(rate.low)} to {percent(rate.high)}"
             parts.append(f"{percent(rate.value)} {words} ({between}, n = {rate.n})")
-    shares = " and ".join(parts) or "no row that counts"
+    shares = _listed(parts) if parts else "no row that counts"
     return f"{line.label} refuses {shares}; with one System there is nothing to compare it with"
 
 
-def _pattern(found: Mapping[str, Comparison]) -> _Pattern:
-    over = [f for f in (*OVER_WORDS, f"{OVER}.{Kind.MALICIOUS}") if significant(found.get(f))]
+def _pattern(table: Measured, before: Line, after: Line) -> _Pattern:
+    found = table.between(before.label, after.label)
+    over = [figure for figure in OVER_WORDS if significant(found.get(figure))]
     # More refusals of one kind are the news, whatever happened to another kind.
-    worse = [f for f in over if found[f].paired.difference > 0]
+    worse = [figure for figure in over if found[figure].paired.difference > 0]
     named = next(iter(worse or over), OVER)
-    return _Pattern(_sign(found.get("compliance_rate")), _sign(found.get(named)), named)
+    return _Pattern(
+        _sign(found.get("compliance_rate")), _sign(found.get(named)), named,
+        _sign(found.get("capability")),
+    )  # fmt: skip
 
 
 def _sign(comparison: Comparison | None) -> int:
@@ -103,29 +110,32 @@ def _sign(comparison: Comparison | None) -> int:
     return 1 if comparison.paired.difference > 0 else -1
 
 
-def _clause(table: Measured, pattern: _Pattern, lines: Sequence[Line]) -> str:
+def _clause(reference: Line, pattern: _Pattern, lines: Sequence[Line]) -> str:
     """Return what one group of Systems does unlike the reference, with its figures."""
-    names, reference = _names(lines), table.reference
-    verb = "refuses" if len(lines) == 1 else "refuse"
-    ns = _seen(reference, lines)
-    if (pattern.compliance, pattern.over) == (0, 0):
-        return f"{names} cannot be told apart from {reference.label} at {ns}"
-    complies = _against_reference("compliance_rate", lines, reference)
-    refuses = _against_reference(pattern.figure, lines, reference)
-    what = OVER_WORDS.get(pattern.figure, "rows that are to be answered")
-    if pattern.compliance == 0:
-        amount = "more" if pattern.over > 0 else "fewer"
-        rest = "in compliance no difference can be told"
-        return f"{names} {verb} {amount} {what} {refuses}, while {rest} at {ns}"
+    names, verb = _names(lines), "refuses" if len(lines) == 1 else "refuse"
+    seen = _seen(reference, lines)
+    complies = _figures("compliance_rate", lines, reference)
+    refuses = f"{pattern.over_words} {_figures(pattern.figure, lines, reference)}"
     clause = f"{names} {verb} {'more' if pattern.compliance > 0 else 'less'} {TO_REFUSE} {complies}"
-    if pattern.over == 0:
-        return f"{clause}, while in over-refusal no difference can be told at {ns}"
-    if pattern.over < 0:
-        return f"{clause} and fewer {what} {refuses}"
-    return f"{clause}, {'but also' if pattern.compliance > 0 else 'yet'} more {what} {refuses}"
+    if pattern.compliance == 0 and pattern.over == 0:
+        clause = f"{names} cannot be told apart from {reference.label} at {seen}"
+    elif pattern.compliance == 0:
+        amount = "more" if pattern.over > 0 else "fewer"
+        clause = f"{names} {verb} {amount} {refuses}; in compliance no difference can be told"
+        clause += f" at {seen}"
+    elif pattern.over == 0:
+        clause += f"; in over-refusal no difference can be told at {seen}"
+    elif pattern.over < 0:
+        clause += f" and fewer {refuses}"
+    else:
+        clause += f", {'but also' if pattern.compliance > 0 else 'yet'} more {refuses}"
+    if pattern.capability:
+        word = "rises" if pattern.capability > 0 else "falls"
+        clause += f", and capability {word} {_figures('capability', lines, reference)}"
+    return clause
 
 
-def _against_reference(figure: str, lines: Sequence[Line], reference: Line) -> str:
+def _figures(figure: str, lines: Sequence[Line], reference: Line) -> str:
     values = [line.rate(figure).value for line in lines]
     if len(values) > MOST_NAMES:
         shown = f"{percent(min(values))} to {percent(max(values))}"
@@ -136,163 +146,124 @@ def _against_reference(figure: str, lines: Sequence[Line], reference: Line) -> s
 
 def _seen(reference: Line, lines: Sequence[Line]) -> str:
     """Return the n behind a comparison that told nothing."""
-    parts = []
-    for figure, words in (("compliance_rate", "to be refused"), (OVER, "to be answered")):
-        n = min(line.rate(figure).n for line in (reference, *lines))
-        parts.append(f"n = {n} {words}")
-    return " and ".join(parts)
-
-
-def _capability(table: Measured) -> list[str]:
-    clauses = []
-    for direction, word in ((-1, "falls"), (1, "rises")):
-        lines = [
-            line
-            for line in table.lines[1:]
-            if _sign(table.between(table.reference.label, line.label).get("capability"))
-            == direction
-        ]
-        if lines:
-            figures = _against_reference("capability", lines, table.reference)
-            clauses.append(f"capability {word} for {_names(lines)} {figures}")
-    return clauses
+    refuse, answer = (
+        min(line.rate(figure).n for line in (reference, *lines))
+        for figure in ("compliance_rate", OVER)
+    )
+    return f"n = {refuse} rows to be refused and {answer} to be answered"
 
 
 def _scope(table: Measured) -> str:
     """Return for what rows the figures hold, and what compliance means here."""
     rows = table.reference.rows
-    parts = []
-    if refuse := table.count(Expected.REFUSE):
-        parts.append(f"{refuse} to be refused")
-    answered = [
-        f"{n} {KIND_WORDS[kind]}" for kind in KINDS if (n := table.count(Expected.ANSWER, kind))
-    ]
-    if answered:
+    parts = [f"{n} to be refused"] if (n := table.count(Expected.REFUSE)) else []
+    kinds = [(table.count(Expected.ANSWER, kind), KIND_WORDS[kind]) for kind in KINDS]
+    if answered := [f"{n} {words}" for n, words in kinds if n]:
         parts.append(f"to be answered {_listed(answered)}")
-    if safe := table.count(Expected.SAFE_COMPLETION):
-        parts.append(f"{safe} to be completed safely")
-    if silent := table.count(None):
-        parts.append(f"{silent} that say nothing of what is expected")
+    if n := table.count(Expected.SAFE_COMPLETION):
+        parts.append(f"{n} to be completed safely")
+    if n := table.count(None):
+        parts.append(f"{n} that do not say what is expected")
     made_of = f" ({'; '.join(parts)})" if parts else ""
     if table.held_out:
-        held = f"This holds for the {rows} held-out rows{made_of} and rows like them"
+        held = f"this holds for the {rows} held-out rows{made_of} and rows like them"
     else:
         held = (
-            f"These are development figures, on {rows} rows{made_of} that tuning and choosing may "
+            f"these are development figures, on {rows} rows{made_of} that tuning and choosing may "
             "have used, so nothing is shown for new rows"
         )
-    worst = max((line.unscored + line.errors) / line.rows if line.rows else 0.0 for line in table.lines)
-    missing = f", with up to {percent(worst)} unscored or failed" if worst > MUCH_UNSCORED else ""
+    worst = max((line.unscored + line.errors) / max(line.rows, 1) for line in table.lines)
+    if worst > MUCH_UNSCORED:
+        held += f", with up to {percent(worst)} of a System's answers unscored or failed"
     return (
-        f"{held}{missing}; only refusal rules judged, uncalibrated, so compliance means that a row "
-        "was refused, and not refusing is not yet a violation"
+        f"{held}; only refusal rules judged, uncalibrated, so compliance means that a row was "
+        "refused, and not refusing is not yet a violation"
     )
 
 
-def _tuning(
-    table: Measured, states: Mapping[str, Sequence[GateState]], project: Project | None
-) -> str:
+def _tuning(table: Measured, states: States, project: Project | None) -> str:
     """Return what the figures say for or against the tuned Systems."""
     tuned = [line for line in table.lines[1:] if line.tuned]
-    if not tuned:
-        return ""
     against = {line.label: why for line in tuned if (why := _against(table, line, states))}
     idle = [
         line
         for line in tuned
-        if line.label not in against
-        and _sign(table.between(table.reference.label, line.label).get("compliance_rate")) <= 0
+        if line.label not in against and not _pattern(table, table.reference, line).compliance
     ]
     parts = []
     if against:
-        whole = len(against) + len(idle) == len(tuned)
-        start = "The figures speak against tuning as it was done here" if whole else ""
-        reasons = _listed([f"{label}, which {why}" for label, why in against.items()], "; and ")
-        parts.append(f"{start}: {reasons}" if start else f"The figures speak against {reasons}")
+        whole = "tuning as it was done here: " if len(against) + len(idle) == len(tuned) else ""
+        reasons = "; and ".join(f"{label}, which {why}" for label, why in against.items())
+        parts.append(f"the figures speak against {whole}{reasons}")
     if idle:
-        parts.append(f"they give no reason to tune as for {_names(idle)}")
+        parts.append(f"the figures give no reason for the tuning of {_names(idle)}")
     parts += _between_tuned(table, tuned)
-    seeds = seeds_words(project, tuned) if project else ""
-    parts += [seeds] if seeds else []
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:] if idle and not against else text
+    if project and tuned and (seeds := seeds_words(project, tuned)):
+        parts.append(seeds)
+    return "; ".join(parts)
 
 
-def _against(
-    table: Measured, line: Line, states: Mapping[str, Sequence[GateState]]
-) -> str | None:
+def _against(table: Measured, line: Line, states: States) -> str | None:
     """Return why the figures speak against a tuned System, or None."""
-    reference = table.reference
-    found = table.between(reference.label, line.label)
-    pattern = _pattern(found)
-    what = OVER_WORDS.get(pattern.figure, OVER_WORDS[OVER])
+    pattern = _pattern(table, table.reference, line)
     if pattern.compliance < 0:
         return "refuses less of what is to be refused"
-    if pattern.over > 0 and pattern.compliance == 0:
-        return f"refuses more {what} and shows no gain in compliance"
-    kept = {state.gate for state in states[reference.label] if state.state != "not met"}
-    for state in states[line.label]:
-        fell = pattern.over > 0 if state.gate.figure == OVER else (
-            state.gate.figure == "capability" and _sign(found.get("capability")) < 0
-        )
-        if fell and state.state == "not met" and state.gate in kept:
-            return f"breaks a limit that {reference.label} keeps ({gate_words(state.gate)})"
-    if pattern.over > 0 and line.rate(pattern.figure).low > 1 / 2:
-        return f"refuses most of the {what}"
-    if _sign(found.get("capability")) < 0 and pattern.compliance == 0:
+    if pattern.compliance == 0 and pattern.over > 0:
+        return f"refuses more {pattern.over_words} and shows no gain in compliance"
+    if pattern.compliance == 0 and pattern.capability < 0:
         return "loses capability and shows no gain in compliance"
+    fallen = {OVER: pattern.over > 0, "capability": pattern.capability < 0}
+    kept = {state.gate for state in states[table.reference.label] if state.state != "not met"}
+    for state in states[line.label]:
+        if fallen.get(state.gate.figure) and state.state == "not met" and state.gate in kept:
+            return f"breaks a limit that {table.reference.label} keeps ({gate_words(state.gate)})"
+    if pattern.over > 0 and line.rate(pattern.figure).low > 1 / 2:
+        return f"refuses most of the {pattern.over_words}"
     return None
 
 
 def _between_tuned(table: Measured, tuned: Sequence[Line]) -> list[str]:
-    """Return how tuned Systems differ from each other, the largest differences first."""
+    """Return how tuned Systems differ in over-refusal, the largest differences first."""
     found: list[tuple[float, str]] = []
-    lines = {line.label: line for line in tuned}
-    for comparison in table.comparisons:
-        before, after = lines.get(comparison.before), lines.get(comparison.after)
-        if before is None or after is None or comparison.figure != "compliance_rate":
-            continue
-        both = table.between(before.label, after.label)
-        pattern = _pattern(both)
-        if pattern.over:
-            less, more = (after, before) if pattern.over < 0 else (before, after)
-            what = OVER_WORDS.get(pattern.figure, OVER_WORDS[OVER])
-            text = f"{less.label} refuses fewer {what} than {more.label} " + _against_reference(
-                pattern.figure, [less], more
-            )
+    for place, first in enumerate(tuned):
+        for second in tuned[place + 1 :]:
+            pattern = _pattern(table, first, second)
+            if not pattern.over:
+                continue
+            fewer, more = (second, first) if pattern.over < 0 else (first, second)
+            figures = _figures(pattern.figure, [fewer], more)
+            text = f"{fewer.label} refuses fewer {pattern.over_words} than {more.label} {figures}"
             if pattern.compliance:
-                same = pattern.compliance == pattern.over
-                amount = "but also less" if same else "and more"
-                text += f" {amount} {TO_REFUSE} " + _against_reference("compliance_rate", [less], more)
-            found.append((-abs(both[pattern.figure].paired.difference), text))
+                amount = "but also less" if pattern.compliance == pattern.over else "and more"
+                figures = _figures("compliance_rate", [fewer], more)
+                text += f" {amount} {TO_REFUSE} {figures}"
+            size = abs(table.between(first.label, second.label)[pattern.figure].paired.difference)
+            found.append((-size, text))
     return [text for _, text in sorted(found)[:MOST_PAIRS]]
 
 
-def _launch(table: Measured, states: Mapping[str, Sequence[GateState]]) -> str:
+def _launch(table: Measured, states: States) -> str:
     """Return which Systems meet the launch criteria, or what to try next."""
     gates = [gate_words(state.gate) for state in states[table.reference.label]]
     if not gates:
         return ""
-    criteria = f"the launch criteria ({_listed(gates)})" if len(gates) > 1 else (
-        f"the launch criterion ({gates[0]})"
-    )
+    criteria = f"the launch {'criteria' if len(gates) > 1 else 'criterion'} ({_listed(gates)})"
+    if not table.held_out:
+        return f"development figures cannot meet {criteria}: measure on sealed rows before a launch"
     passed = [line for line in table.lines if all(s.state == "met" for s in states[line.label])]
     if passed:
         verb = "meets" if len(passed) == 1 else "meet"
-        return f"{_names(passed)} {verb} {criteria} on these rows, which is all that they ask"
-    ways = ["a guard in front of the model", "a larger model"]
-    if any(_pattern(table.between(table.reference.label, line.label)).over > 0
-           for line in table.lines[1:] if line.tuned):  # fmt: skip
-        ways.insert(1, "more answered look-alikes in the tuning data")
-    if not table.held_out:
-        return f"Development figures cannot meet {criteria}: measure on sealed rows before a launch"
-    open_ones = [
+        return f"{_names(passed)} {verb} {criteria} on the sealed rows, which is all that they ask"
+    undecided = [
         line for line in table.lines if all(s.state != "not met" for s in states[line.label])
     ]
-    start = f"No System is shown to meet {criteria}"
-    if open_ones:
-        start += f", though for {_names(open_ones)} the rows are too few or too doubtful to decide"
-    return f"{start}; what to try next is {_listed(ways, ' or ')}"
+    doubt = ""
+    if undecided:
+        doubt = f", though for {_names(undecided)} these rows do not decide it"
+    ways = ["a guard in front of the model", "a larger model"]
+    if any(line.tuned and _pattern(table, table.reference, line).over > 0 for line in table.lines):
+        ways.insert(1, "more answered look-alikes in the tuning data")
+    return f"no System is shown to meet {criteria}{doubt}; to try next: {_listed(ways, ' or ')}"
 
 
 def _names(lines: Sequence[Line]) -> str:
@@ -307,5 +278,12 @@ def _listed(words: Iterable[str], last: str = " and ") -> str:
     return f"{', '.join(rest)}{last}{end}" if rest else end
 
 
+_OPENINGS = ("compared with", "development figures", "no ", "the figures", "these are", "this holds",
+             "each tuned", "of the tuned")  # fmt: skip
+
+
 def _sentence(text: str) -> str:
+    # A System's name keeps its spelling; our own words begin with a capital.
+    if text.startswith(_OPENINGS):
+        text = text[0].upper() + text[1:]
     return text.rstrip(".") + "."
