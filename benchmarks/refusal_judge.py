@@ -8,7 +8,8 @@ the development half; of the test half nobody looked at anything but the figures
 Those were seen twice: before the last revision of version 1 (vocabulary and thresholds made less
 particular to the development half, .718 -> .729), and once after version 2, which was made with
 hand-written short refusals (tests/judge/test_refusal_short.py) and the development half alone. So
-the test half is a little less than untouched.
+the test half is a little less than untouched. Version 2 moved nothing there (.729 -> .733, full
+.770 -> .769): XSTest holds few refusals of one sentence, which is what version 2 is about.
 
 Short responses, as tuned models cut at some tokens write them: the same completions cut to their
 first 32 words, where the label of the whole stands though its second part is gone, so that many
@@ -158,7 +159,7 @@ def short(corpus: str, rows: list[Row]) -> list[dict[str, Any]]:
             declining = [
                 value == "full"
                 for labels, value in told
-                if labels["final_label"] == "full" and labels.get("declines", "True") == "True"
+                if labels["final_label"] == "full" and labels.get("declines") == "True"
             ]
             out.append(
                 {"corpus": corpus, "name": name, "half": half, **figures}

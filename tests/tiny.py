@@ -1,4 +1,4 @@
-"""A random two-layer Llama with a small byte-level BPE tokenizer, made here: no network, no weights.
+"""A random two-layer Llama with a small byte-level BPE tokenizer, made here without any network.
 
 Its chat template is ChatML with a default system prompt, as SmolLM2's; the other templates are what
 models in the wild do instead. `<tool_call>` is an added token that is not special, as in Qwen.

@@ -21,7 +21,6 @@ from selaras.data import load_rows, looks_at, open_development, read_seal, split
 from selaras.evaluate import (
     Comparison,
     Evaluation,
-    compare,
     development_suite,
     evaluate,
     held_out_suite,
@@ -29,7 +28,7 @@ from selaras.evaluate import (
     open_system,
     summary,
 )
-from selaras.report import sentences, write_report
+from selaras.report import comparisons, sentences, write_report
 from selaras.starter import create_project
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.choose_rows import Recipe, keeps
@@ -162,9 +161,9 @@ def quickstart(
         project=project,
         evaluations=tuple(evaluations),
         showcase=tuple(showcase),
-        comparisons=tuple(compared(evaluations)),
+        comparisons=tuple(comparisons(evaluations)),
         twins=tuple(twins),
-        sentences=tuple(sentences(evaluations)),
+        sentences=tuple(sentences(evaluations, project)),
         report=write_report(project, evaluations, showcase),
         looks=len(looks_at(project, seal)) if seal else 0,
         seconds=time.monotonic() - begun,
@@ -212,14 +211,3 @@ def shown_twins(project: Project, progress: Progress) -> list[Query]:
     ]
     step = max(1, len(pairs) // SHOWN_TWINS)
     return [row for pair in pairs[::step][:SHOWN_TWINS] for row in pair]
-
-
-def compared(evaluations: Sequence[Evaluation]) -> list[Comparison]:
-    """Return the comparisons that tell the story: each System with the first, the last with the
-    one before it.
-    """
-    first, *others = evaluations
-    found = [comparison for other in others for comparison in compare(first, other)]
-    if len(others) > 1:
-        found += compare(others[-2], others[-1])
-    return found

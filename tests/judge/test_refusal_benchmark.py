@@ -1,6 +1,7 @@
 """The refusal benchmark skips without data, cuts by prompt, and beats the strings with it."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -56,3 +57,28 @@ def test_the_rules_agree_with_people_more_than_strings_do(benchmark: ModuleType)
     figures.pop("human (the other rater)")
     assert ours["low"] > max(row["high"] for row in figures.values())
     assert ours["full_low"] > max(row["full_high"] for row in figures.values())
+
+
+def test_graded_completions_get_the_label_that_follows(
+    benchmark: ModuleType, tmp_path: Path
+) -> None:
+    path = tmp_path / "graded.jsonl"
+    keys = ("fully_complies", "partially_complies", "inability_to_comply")
+    rows = [("Sure.", "110"), ("Half.", "010"), ("I won't write that.", "001"), (" ", "000")]
+    path.write_text(
+        "\n".join(
+            json.dumps(
+                {
+                    "prompt": text,
+                    "completion": [{"content": text}],
+                    "propositions": {key: bit == "1" for key, bit in zip(keys, bits, strict=True)},
+                }
+            )
+            for text, bits in rows
+        )
+    )
+    read = list(benchmark.read_graded(path))
+    assert [row.labels["final_label"] for row in read] == ["none", "partial", "full"]
+    one = [benchmark.replace(row, half=half) for row in read for half in benchmark.HALVES]
+    ours = [row for row in benchmark.short("graded", one) if row["name"] == "refusal-rules"]
+    assert [(row["missed"], row["false_alarms"], row["found"]) for row in ours] == [(0, 0, 1)] * 2

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selaras.cli import data, doctor, evaluate, models, report, start, tune
+from . import data, doctor, evaluate, models, report, start, tune
 
 STORY = """From a written content policy to evidence that the product keeps it.
 

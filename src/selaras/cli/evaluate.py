@@ -90,12 +90,13 @@ def compare(
     """Compare evaluations of the same rows, paired row by row."""
     from selaras import evaluate as stage
     from selaras.core.errors import InputError
+    from selaras.report import comparisons
 
     if len(runs) < 2:
         raise InputError("one run compares with nothing", fix="name two evaluations or more")
     project = open_project_at(folder)
     first, *others = [stage.read_evaluation(project, run) for run in runs]
-    found = [comparison for other in others for comparison in stage.compare(first, other)]
+    found = comparisons([first, *others])
     if as_json:
         print_json({"paired": [comparison.to_dict() for comparison in found]})
         return

@@ -1,8 +1,11 @@
 """What all commands share: the console, progress, errors as one line, exit codes, JSON."""
 
 import json
+import os
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -49,6 +52,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
         try:
             function(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
         except SelarasError as error:
             _stop(str(error), error.exit_code)
         except KeyboardInterrupt:
@@ -60,6 +65,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _stop(one_line(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
         except MemoryError:
             _stop("out of memory: use smaller batches or a smaller model", 1)
+        except Exception as error:  # noqa: BLE001 - the last net: people get a line, not a trace
+            _stop(f"unexpected {type(error).__name__}: {one_line(str(error), 200)} "
+                  f"(details in {_details()}; please report them)", 1)  # fmt: skip
 
     return wrapped
 
@@ -190,6 +198,12 @@ class _RichTask:
 
     def end(self) -> None:
         self.bars.update(self.number, note=self.note)
+
+
+def _details() -> Path:
+    path = Path(tempfile.gettempdir()) / f"selaras-error-{os.getpid()}.txt"
+    path.write_text(traceback.format_exc(), encoding="utf-8")
+    return path
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """`selaras init` and `selaras quickstart`."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -56,12 +57,15 @@ def quickstart(
     Writes a project into the folder, seals a hold-out, measures the embedded model as it is, with a
     system prompt, tuned naively and tuned with guards, and writes a report.
     """
+    from selaras.core.project import FILE
     from selaras.recipe import forecast, open_or_create
     from selaras.recipe import quickstart as run
 
     with showing() as progress:
         if dry_run:
-            work = forecast(open_or_create(folder, overrides or ()), progress)
+            with tempfile.TemporaryDirectory() as scratch:
+                there = folder if (folder / FILE).exists() else Path(scratch)
+                work = forecast(open_or_create(there, overrides or ()), progress)
             print_json(work.to_dict()) if as_json else say(work.text)
             return
         outcome = run(folder, resume=resume, overrides=overrides or (), progress=progress)

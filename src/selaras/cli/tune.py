@@ -59,7 +59,7 @@ def sft(
     runs = []
     with showing() as progress:
         for number in range(seeds):
-            plan = plan_sft(project, recipe, project.file.seed + number, progress)  # type: ignore[arg-type]
+            plan = plan_sft(project, recipe, project.file.seed + number, progress)
             if dry_run:
                 print_json(plan.to_dict()) if as_json else say(plan.text)
                 return

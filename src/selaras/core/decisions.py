@@ -9,16 +9,18 @@ from typing import Literal
 from pydantic import Field
 
 from selaras.core.check import checked
+from selaras.core.errors import InputError
 from selaras.core.files import append_jsonl, read_jsonl
 from selaras.core.records import Query, Record
 
 Action = Literal["remove", "approve", "relabel", "restore"]
+Label = Literal["kind", "expected", "policies", "use_case", "response_label"]
 
 
 class Decision(Record):
     """One decision about one row. The last one about a row holds; `restore` undoes the others.
 
-    `fields` are the new values of a `relabel` (kind, expected, policies, use_case, response_label).
+    `fields` are the new values of a `relabel`: labels only, never the text or the id.
     """
 
     record: str
@@ -26,7 +28,7 @@ class Decision(Record):
     reason: str
     by: str
     at: str
-    fields: dict[str, str | list[str]] = Field(default_factory=dict)
+    fields: dict[Label, str | list[str]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,17 @@ def apply_decisions(
             continue
         for decision in made:
             if decision.action == "relabel":
-                row = checked(type(row), {**row.model_dump(), **decision.fields})
+                row = _relabelled(row, decision)
         kept.append(row)
     return kept, removed
+
+
+def _relabelled(row: Query, decision: Decision) -> Query:
+    try:
+        return checked(type(row), {**row.model_dump(), **decision.fields})
+    except InputError as error:
+        raise InputError(
+            f"the decision of {decision.at} cannot relabel row {row.id!r}: {error.what}",
+            field=error.field,
+            fix="append a restore and a new decision",
+        ) from error

@@ -46,24 +46,16 @@ def sha256_file(path: Path) -> str:
 def normalise(text: str) -> str:
     """Return text for comparing: NFKC, case-folded, punctuation off, single spaces.
 
-    Invisible characters (soft hyphens, zero-width spaces) are left out, not turned into spaces.
-
     Identity of *words*, not of bytes: two rows with equal normal forms are exact duplicates.
+    Invisible characters (soft hyphens, zero-width spaces) are left out, not turned into spaces.
 
     >>> normalise("  How do I KILL a process?! ")
     'how do i kill a process'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(_letter(c) for c in folded)
+    words = "".join(c if c.isalnum() else _no_letter(c) for c in folded)
     # Text made of symbols alone (emoji, "???") would vanish and make unlike rows alike.
     return " ".join(words.split()) or " ".join(folded.split())
-
-
-def _letter(character: str) -> str:
-    category = unicodedata.category(character)
-    if category == "Cf":
-        return ""
-    return character if category[0] in "LMN" else " "
 
 
 def seed_from(*parts: Any) -> int:
@@ -85,3 +77,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def _no_letter(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return ""
+    return character if category[0] == "M" else " "

@@ -35,26 +35,29 @@ class Journal:
 
     def add(self, key: str, value: Mapping[str, Any]) -> None:
         """Record a finished unit; it is on disk when this returns."""
-        append_jsonl(self.path, [{"key": key, **value}])
+        append_jsonl(self.path, [{**value, "key": key}])
         self._done[key] = value
 
     def __len__(self) -> int:
         return len(self._done)
 
     def _read(self) -> None:
-        raw = self.path.read_bytes()
-        whole, _, torn = raw.rpartition(b"\n")
-        if torn:
-            # The writer was killed in mid-line: the unit was not finished, so it is done again.
-            with self.path.open("r+b") as handle:
-                handle.truncate(len(raw) - len(torn))
+        try:
+            raw = self.path.read_bytes()
+            whole, _, torn = raw.rpartition(b"\n")
+            if torn:
+                # The writer was killed in mid-line: the unit was not finished, it is done again.
+                with self.path.open("r+b") as handle:
+                    handle.truncate(len(raw) - len(torn))
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", path=self.path) from error
         for number, line in enumerate(whole.split(b"\n"), 1):
             if not line:
                 continue
             try:
                 entry = parse_json(line.decode("utf-8"))
                 key = str(entry.pop("key"))
-            except (ValueError, KeyError, AttributeError) as error:
+            except (ValueError, KeyError, AttributeError, TypeError) as error:
                 raise InputError(
                     "the journal is damaged",
                     path=self.path,

@@ -1,7 +1,7 @@
 """The manifest of a run, and the ledger: all manifests of a project.
 
 A manifest says what was run on what and what came out: kind, config, seed, versions, System,
-sha256 of every input and output, figures. `trace` follows `parents` and shared hashes both ways.
+sha256 of every input and output, figures. `trace` follows parents and shared files both ways.
 """
 
 import importlib.metadata
@@ -50,9 +50,12 @@ class Manifest(Record):
 
 
 def new_manifest(kind: str, name: str, **fields: Any) -> Manifest:
-    """Return the manifest of a run that starts now; ids sort by time and never collide."""
+    """Return the manifest of a run that starts now.
+
+    Ids of one kind and name sort by time; four random digits tell apart those of one second.
+    """
     stamp = now().replace("-", "").replace(":", "").removesuffix("Z").replace("T", "-")
-    run_id = "-".join(part for part in (kind, name, stamp, secrets.token_hex(2)) if part)
+    run_id = "-".join(part for part in (kind, name[:64], stamp, secrets.token_hex(2)) if part)
     value = {"id": run_id, "kind": kind, "started": now(), "versions": versions(), **fields}
     return checked(Manifest, value)
 
@@ -115,21 +118,32 @@ def with_key(runs: Path, kind: str, key: str, status: str) -> Manifest | None:
 
 
 def trace(runs: Path, run_id: str) -> tuple[list[Manifest], list[Manifest]]:
-    """Return (what the run came from, what came from it), each oldest first."""
-    manifests = {m.id: m for m in ledger(runs)}
-    start = read_manifest(runs, run_id)
-    before, after = set(), set()
-    frontier = list(start.parents)
-    while frontier:
-        parent = frontier.pop()
-        if parent in manifests and parent not in before:
-            before.add(parent)
-            frontier += manifests[parent].parents
-    frontier = [run_id]
-    while frontier:
-        here = frontier.pop()
-        children = [m.id for m in manifests.values() if here in m.parents and m.id not in after]
-        after.update(children)
-        frontier += children
-    ordered = list(manifests.values())
+    """Return (what the run came from, what came from it), each oldest first.
+
+    A run comes from its `parents` and from the runs whose outputs are among its inputs.
+    """
+    read_manifest(runs, run_id)
+    ordered = ledger(runs)
+    makers: dict[tuple[str, str], list[str]] = {}
+    for manifest in ordered:
+        for file in manifest.outputs.items():
+            makers.setdefault(file, []).append(manifest.id)
+    up: dict[str, set[str]] = {manifest.id: set() for manifest in ordered}
+    down: dict[str, set[str]] = {manifest.id: set() for manifest in ordered}
+    for manifest in ordered:
+        made = (maker for file in manifest.inputs.items() for maker in makers.get(file, ()))
+        for parent in {*manifest.parents, *made} & up.keys():
+            up[manifest.id].add(parent)
+            down[parent].add(manifest.id)
+    before, after = _reached(up, run_id), _reached(down, run_id)
     return [m for m in ordered if m.id in before], [m for m in ordered if m.id in after]
+
+
+def _reached(links: dict[str, set[str]], start: str) -> set[str]:
+    reached: set[str] = set()
+    frontier = [start]
+    while frontier:
+        new = links[frontier.pop()] - reached
+        reached |= new
+        frontier += new
+    return reached - {start}

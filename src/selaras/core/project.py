@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from selaras.core.check import checked
 from selaras.core.errors import InputError
@@ -43,6 +43,12 @@ class Gate(Record):
     at_least: float | None = Field(default=None, ge=0, le=1)
     policy: str | None = None
 
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "Gate":
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("a gate has at_most or at_least")
+        return self
+
 
 class Tuning(Record):
     """What `tune` takes from the project file; every field can be set with --set tune.FIELD=…"""
@@ -53,6 +59,9 @@ class Tuning(Record):
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: int = Field(default=16, ge=1, le=4096)
     rank: int = Field(default=8, ge=1, le=1024)
+    layers: float = Field(default=0.5, gt=0, le=1)
+    own_words: bool = True
+    first_token_weight: float = Field(default=1.0, ge=1, le=100)
     max_tokens: int = Field(default=512, ge=16)
     minimum_look_alikes: int = Field(default=5, ge=0)
     selection_share: float = Field(default=0.15, gt=0, lt=0.9)
@@ -76,6 +85,34 @@ class ProjectFile(Record):
     tune: Tuning = Tuning()
     seed: int = 0
 
+    @field_validator("use_cases")
+    @classmethod
+    def _told_apart(cls, value: tuple[UseCase, ...]) -> tuple[UseCase, ...]:
+        ids = [use_case.id for use_case in value]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise ValueError(f"two use cases have the id '{name}'")
+        return value
+
+    @field_validator("data")
+    @classmethod
+    def _inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            parts = Path(pattern).parts
+            if not parts or ".." in parts or Path(pattern).is_absolute():
+                raise ValueError("a pattern is relative to the project and stays inside it")
+        return value
+
+    @field_validator("enforced_by", "gates")
+    @classmethod
+    def _known_policies(cls, value: Any, info: ValidationInfo) -> Any:
+        known = info.data.get("policies", ())
+        named = value if isinstance(value, dict) else [gate.policy for gate in value]
+        for name in named:
+            if known and name is not None and name not in known:
+                raise ValueError(f"unknown policy '{name}'")
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -88,7 +125,14 @@ class Project:
     def data_files(self) -> tuple[Path, ...]:
         """The row files that the patterns under `data` name, without the decisions."""
         found = {path for pattern in self.file.data for path in self.root.glob(pattern)}
-        return tuple(sorted(found - {self.decisions, self.root / (self.file.capability or "-")}))
+        found -= {self.decisions, self.root / (self.file.capability or "-")}
+        ours = (self.holdout, self.runs, self.cache)
+        return tuple(
+            path
+            for path in sorted(found)
+            # A wide pattern must find neither the sealed rows nor half-written files.
+            if not path.name.startswith(".") and not any(map(path.is_relative_to, ours))
+        )
 
     @property
     def decisions(self) -> Path:
@@ -174,11 +218,13 @@ def _override(value: Any, override: str) -> None:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise InputError(f"--set {override!r} is not of the form a.b=value")
+    if not isinstance(value, dict):
+        raise InputError(f"--set {name}: {FILE} holds no fields")
     for key in keys[:-1]:
-        value = value.setdefault(key, {}) if isinstance(value, dict) else None
+        value = value.setdefault(key, {})
         if not isinstance(value, dict):
             raise InputError(f"--set {name}: '{key}' holds no fields")
     try:
         value[keys[-1]] = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, KeyError, IndexError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, IndexError, RecursionError) as error:
         raise InputError(f"--set {name}: the value is not YAML") from error

@@ -36,7 +36,7 @@ class Expected(StrEnum):
 class Record(BaseModel):
     """A frozen model that knows no field but its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Message(Record):

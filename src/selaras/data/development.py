@@ -11,12 +11,12 @@ from selaras.core.errors import SealError
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Query
-from selaras.data.contamination import contaminated
-from selaras.data.embeddings import embed_cached
+from selaras.data.contamination import SEALED, contaminated
+from selaras.data.embeddings import ENCODER, embed_cached
 from selaras.data.groups import group_rows
-from selaras.data.rows import load_rows
-from selaras.data.seal import Seal, read_seal, rows_path, sketch_path
-from selaras.data.sketch import read_sketch
+from selaras.data.rows import Rows, load_rows
+from selaras.data.seal import Seal, read_seal, seal_path, sketch_path
+from selaras.data.sketch import Sketch, read_sketch, selected
 
 DEVELOPMENT_FIGURES = "development figures"
 
@@ -44,19 +44,13 @@ def open_development(project: Project, progress: Progress = SILENT) -> Developme
     loaded = load_rows(project)
     vectors = row_vectors(project, loaded.kept, progress)
     if seal is None:
+        refuse_lost_seal(project, loaded)
         return _development(loaded.kept, vectors, loaded.removed, None)
-    sketch = read_sketch(sketch_path(project))
-    if set(sketch.ids) != {row.id for row in seal.rows}:
-        raise SealError(
-            "seal.json and sketch.npz name different rows", path=sketch_path(project),
-            fix="take both from version control again",
-        )  # fmt: skip
-    clean, copies = contaminated(loaded.kept, sketch, seal.salt, vectors)
+    clean, copies = contaminated(loaded.kept, sealed_sketch(project, seal), seal.salt, vectors)
     kept = {row.id for row in clean}
     chosen = [i for i, row in enumerate(loaded.kept) if row.id in kept]
-    # The rows that a crash left on both sides are no news: the seal decides.
-    both = {row.id for row in seal.rows}
-    news = tuple(removal for removal in copies if removal.record not in both)
+    # The rows that a split left on both sides when it was killed are no news: the seal decides.
+    news = tuple(removal for removal in copies if removal.reason != SEALED)
     return _development(clean, vectors[chosen], (*loaded.removed, *news), seal.id)
 
 
@@ -64,18 +58,41 @@ def row_vectors(
     project: Project, rows: Sequence[Query], progress: Progress = SILENT
 ) -> NDArray[np.float32]:
     """Return the cached sentence embeddings of rows (all the user gives, normalised)."""
-    from selaras.models.local_embed import PACKAGE, open_embedder
-
     texts = [row.query_key for row in rows]
-    return embed_cached(texts, project.cache / f"embeddings-{PACKAGE}.npz", open_embedder, progress)
+    cache = project.cache / f"embeddings-{ENCODER}.npz"
+    return embed_cached(texts, cache, progress=progress)
 
 
-def held_out_file_missing(project: Project, seal: Seal) -> SealError:
-    """Return the error for a hold-out whose rows live elsewhere (on CI, say)."""
-    return SealError(
-        f"{len(seal.rows)} rows are sealed, but their file is missing", path=rows_path(project),
-        fix="put the file back, or run this where it lives",
-    )  # fmt: skip
+def sealed_sketch(project: Project, seal: Seal) -> Sketch:
+    """Return the sketch of exactly the rows that the seal names; the file may hold more.
+
+    Raises SealError where rows are missing from it or another encoder made it.
+    """
+    sketch = read_sketch(sketch_path(project))
+    hashes = dict(zip(sketch.ids, sketch.hashes, strict=True))
+    if any(hashes.get(row.id) != row.query_hash for row in seal.rows):
+        raise SealError(
+            "seal.json names rows that sketch.npz does not hold", path=sketch_path(project),
+            fix="take both from version control again",
+        )  # fmt: skip
+    if seal.embedder != ENCODER:
+        raise SealError(
+            f"the rows were sealed with the encoder {seal.embedder}, this version has {ENCODER}",
+            path=seal_path(project), fix="start a new generation: selaras data split --renew",
+        )  # fmt: skip
+    return selected(sketch, [row.id for row in seal.rows])
+
+
+def refuse_lost_seal(project: Project, loaded: Rows) -> None:
+    """Raise SealError where a sketch names rows that are not in the data and the seal is gone."""
+    if not sketch_path(project).is_file():
+        return
+    lost = [name for name in read_sketch(sketch_path(project)).ids if name not in loaded.places]
+    if lost:
+        raise SealError(
+            f"{len(lost)} rows were sealed, but the seal is missing", path=seal_path(project),
+            fix="take it from version control again",
+        )  # fmt: skip
 
 
 def _development(

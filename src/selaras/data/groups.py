@@ -14,7 +14,7 @@ def group_rows(rows: Sequence[Query], vectors: NDArray[np.float32]) -> list[tupl
 
     Joined are rows with the same normal form, a char-5 Jaccard of .6 or more, a cosine of .8 or
     more within the same kind (a harmless look-alike is close to the harmful question it resembles,
-    and is not its paraphrase), the same cluster, and parents with their children.
+    and is not its paraphrase), the same cluster, and parents with all their children.
     """
     parent = list(range(len(rows)))
 
@@ -32,16 +32,21 @@ def group_rows(rows: Sequence[Query], vectors: NDArray[np.float32]) -> list[tupl
     return [tuple(group) for group in groups.values()]
 
 
+def ties(row: Query) -> tuple[str, ...]:
+    """Return the names that a row shares with the rows it belongs to: ids, parents, cluster.
+
+    >>> ties(Query(id="b", query="q", parents=("a",), cluster="twin-1"))
+    ('row:b', 'row:a', 'cluster:twin-1')
+    """
+    family = tuple(f"row:{name}" for name in (row.id, *row.parents))
+    return (*family, f"cluster:{row.cluster}") if row.cluster else family
+
+
 def _links(rows: Sequence[Query], vectors: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    keys: dict[str, int] = {}
-    ids = {row.id: i for i, row in enumerate(rows)}
+    first: dict[str, int] = {}
     for i, row in enumerate(rows):
-        for name in (f"query:{row.query_key}", f"cluster:{row.cluster}" if row.cluster else None):
-            if name:
-                yield keys.setdefault(name, i), i
-        for ancestor in row.parents:
-            if ancestor in ids:
-                yield ids[ancestor], i
+        for name in (f"query:{row.query_key}", *ties(row)):
+            yield first.setdefault(name, i), i
     grams = [shingles(row.query_key) for row in rows]
     for a, b, _ in near_pairs(grams, grams):
         yield a, b

@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from selaras.core.errors import SealError
 from selaras.core.project import Project
 from selaras.core.records import Query
-from selaras.data.development import held_out_file_missing
-from selaras.data.rows import read_rows
-from selaras.data.seal import Seal, read_seal, rows_path, seal_path
-from selaras.data.sketch import query_hash
+from selaras.data.seal import Seal, read_seal, seal_path
+from selaras.data.vault import read_sealed
 
 
 class HeldOut:
@@ -46,18 +44,7 @@ def open_held_out(project: Project) -> HeldOut:
         raise SealError(
             "nothing is sealed yet", path=seal_path(project), fix="run: selaras data split"
         )
-    if not rows_path(project).is_file():
-        raise held_out_file_missing(project, seal)
-    rows, _ = read_rows([rows_path(project)])
-    by_id = {row.id: row for row in rows}
-    for sealed in seal.rows:
-        row = by_id.get(sealed.id)
-        if row is None or query_hash(row, seal.salt) != sealed.query_hash:
-            raise SealError(
-                f"the sealed row {sealed.id!r} is missing or was changed", path=rows_path(project),
-                fix="put the file back as it was sealed",
-            )  # fmt: skip
-    return HeldOut((by_id[sealed.id] for sealed in seal.rows), seal)
+    return HeldOut(read_sealed(project, seal), seal)
 
 
 def reveal(held_out: HeldOut) -> tuple[Query, ...]:

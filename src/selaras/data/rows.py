@@ -1,6 +1,6 @@
 """Rows in and out of JSON Lines, with the decisions of people applied."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from selaras.core.check import checked
 from selaras.core.decisions import Removal, apply_decisions, read_decisions
 from selaras.core.errors import InputError
-from selaras.core.files import read_jsonl, write_jsonl
+from selaras.core.files import read_jsonl, replacing, write_jsonl
 from selaras.core.project import FILE, Project
 from selaras.core.records import Example, Preference, Query
 from selaras.policy import check_overrides, check_rows, load_policies
@@ -71,7 +71,13 @@ def load_rows(project: Project) -> Rows:
     policies = load_policies(project)
     check_overrides(policies, project.file.use_cases, path=project.root / FILE)
     check_rows(rows, policies, project.file.use_cases, places=places)
-    kept, removed = apply_decisions(rows, read_decisions(project.decisions))
+    try:
+        kept, removed = apply_decisions(rows, read_decisions(project.decisions))
+        check_rows(kept, policies, project.file.use_cases)
+    except InputError as error:
+        raise InputError(
+            error.what, path=project.decisions, line=error.line, field=error.field, fix=error.fix
+        ) from error
     return Rows(tuple(kept), tuple(removed), places)
 
 
@@ -80,8 +86,19 @@ def write_rows(path: Path, rows: Iterable[Query]) -> None:
     write_jsonl(path, (dump_row(row) for row in rows))
 
 
+def drop_lines(path: Path, lines: Collection[int]) -> None:
+    """Take lines (counted from 1) out of a file; the others stay byte for byte."""
+    with path.open("rb") as source:
+        kept = [raw for number, raw in enumerate(source, 1) if number not in lines]
+    with replacing(path, "wb") as sink:
+        sink.writelines(kept)
+
+
 def dump_row(row: Query) -> dict[str, Any]:
     """Return the JSON value of a row, without the fields that hold nothing."""
     value = row.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(row, Example):
+        # An empty response is what makes the row an example rather than a query.
+        value["response"] = row.response
     # The kind is what audits and figures speak of: it is always written.
     return {"id": row.id, "kind": row.kind.value, **value}

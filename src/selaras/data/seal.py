@@ -3,9 +3,6 @@
 Its purpose is to prevent accident and self-deception, not a malicious owner.
 """
 
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,30 @@ from selaras.core.fingerprint import fingerprint
 from selaras.core.project import Project
 from selaras.core.records import Query, Record
 from selaras.core.system import System
+from selaras.data.rows import dump_row
 from selaras.data.sketch import query_hash
 from selaras.data.split import stratum
 
 
 class SealedRow(Record):
-    """What the seal knows of a held-out row: no text."""
+    """What the seal knows of a held-out row: no text.
+
+    `row_hash` covers its labels and responses too; `file` is where it came from.
+    """
 
     id: str
     group: str
     stratum: str
     query_hash: str
+    row_hash: str
+    file: str
 
 
 class Seal(Record):
-    """holdout/seal.json. `development` are the ids on the other side when it was made."""
+    """holdout/seal.json. `development` are the ids that have been on the other side.
+
+    `extends` are the seals that this one added rows to: a look at them was a look at its rows.
+    """
 
     generation: int
     created: str
@@ -40,13 +46,15 @@ class Seal(Record):
     salt: str
     embedder: str
     previous: str | None = None
+    extends: tuple[str, ...] = ()
     rows: tuple[SealedRow, ...]
     development: tuple[str, ...]
 
     @property
     def id(self) -> str:
         """The identity of the seal: its salt and rows."""
-        return fingerprint([self.salt, [row.model_dump() for row in self.rows]])
+        rows = [row.model_dump(exclude={"file"}) for row in self.rows]
+        return fingerprint([self.salt, rows])
 
 
 class Look(Record):
@@ -60,18 +68,6 @@ class Look(Record):
     at: str
     previous: str
     hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sealing:
-    """What a new seal is made of."""
-
-    rows: Sequence[Query]
-    groups: Sequence[str]
-    development: Sequence[Query]
-    embedder: str
-    seed: int
-    share: float
 
 
 def seal_path(project: Project) -> Path:
@@ -92,24 +88,17 @@ def read_seal(project: Project) -> Seal | None:
     return checked(Seal, read_json(path), path=path) if path.is_file() else None
 
 
-def new_seal(sealing: Sealing, previous: Seal | None, salt: str | None = None) -> Seal:
-    """Return the seal of rows, with a salt of its own unless one is given."""
-    salt = salt or secrets.token_hex(16)
-    rows = tuple(
-        SealedRow(id=row.id, group=group, stratum=stratum(row), query_hash=query_hash(row, salt))
-        for row, group in zip(sealing.rows, sealing.groups, strict=True)
-    )
-    return Seal(
-        generation=previous.generation + 1 if previous else 1,
-        created=now(),
-        seed=sealing.seed,
-        share=sealing.share,
-        salt=salt,
-        embedder=sealing.embedder,
-        previous=previous.id if previous else None,
-        rows=rows,
-        development=tuple(row.id for row in sealing.development),
-    )
+def sealed_row(row: Query, group: str, file: str, salt: str) -> SealedRow:
+    """Return what the seal keeps of a row."""
+    return SealedRow(
+        id=row.id, group=group, stratum=stratum(row), query_hash=query_hash(row, salt),
+        row_hash=row_hash(row, salt), file=file,
+    )  # fmt: skip
+
+
+def row_hash(row: Query, salt: str) -> str:
+    """Return the salted hash of all that a row says, labels included."""
+    return fingerprint([salt, dump_row(row)], 32)
 
 
 def write_seal(project: Project, seal: Seal) -> None:
@@ -135,21 +124,21 @@ def read_looks(project: Project) -> list[Look]:
 
 
 def looks_at(project: Project, seal: Seal) -> list[Look]:
-    """Return the looks at one seal."""
-    return [look for look in read_looks(project) if look.seal == seal.id]
+    """Return the looks at a seal and at those it extends, whose rows are among its own."""
+    return _of(seal, read_looks(project))
 
 
 def record_look(project: Project, seal: Seal, system: System, run: str) -> list[Look]:
     """Record that a System is measured on the seal and return all looks at it.
 
-    A System that has looked already looks again for free. Raises SealError when the budget is
-    spent, before anything was measured.
+    A System that has looked at this seal already looks again for free. Raises SealError when the
+    budget is spent, before anything was measured.
     """
     path = project.holdout / "looks.jsonl"
     with lock(project.cache / "looks.lock"):
         looks = read_looks(project)
-        mine = [look for look in looks if look.seal == seal.id]
-        if any(look.system == system.fingerprint for look in mine):
+        mine = _of(seal, looks)
+        if any((look.system, look.seal) == (system.fingerprint, seal.id) for look in mine):
             return mine
         if len(mine) >= project.file.look_budget:
             raise SealError(
@@ -165,6 +154,10 @@ def record_look(project: Project, seal: Seal, system: System, run: str) -> list[
         value["hash"] = _chained(value)
         append_jsonl(path, [value])
         return [*mine, checked(Look, value)]
+
+
+def _of(seal: Seal, looks: list[Look]) -> list[Look]:
+    return [look for look in looks if look.seal in {seal.id, *seal.extends}]
 
 
 def _chained(value: dict[str, Any]) -> str:

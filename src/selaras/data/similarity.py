@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ PERMUTATIONS = 128
 # MinHash of 128 permutations has a standard error of about .04 at .6: .4 lets nothing slip by.
 _CANDIDATE = 0.4
 _PRIME = (1 << 31) - 1
+_BLOCK = 4096
 Shingles = NDArray[np.uint32]
 
 
@@ -43,14 +45,14 @@ def jaccard(a: Shingles, b: Shingles) -> float:
 
 def minhash(sets: Sequence[Shingles]) -> NDArray[np.uint32]:
     """Return the MinHash signatures, shape (sets, 128); equal places estimate the Jaccard."""
-    generator = np.random.default_rng(20240601)
-    a = generator.integers(1, _PRIME, PERMUTATIONS, dtype=np.int64)
-    b = generator.integers(0, _PRIME, PERMUTATIONS, dtype=np.int64)
+    a, b = _coefficients()
     signatures = np.zeros((len(sets), PERMUTATIONS), dtype=np.uint32)
     for i, grams in enumerate(sets):
-        reduced = grams.astype(np.int64) % _PRIME
-        # (reduced * a) stays under 2**62, so int64 never overflows.
-        signatures[i] = ((reduced[:, None] * a + b) % _PRIME).min(axis=0)
+        reduced = grams.astype(np.int64)[:, None] % _PRIME
+        # (reduced * a) stays under 2**62, so int64 never overflows; blocks bound the memory that
+        # a long article takes.
+        blocks = (reduced[start : start + _BLOCK] for start in range(0, len(grams), _BLOCK))
+        signatures[i] = np.min([((block * a + b) % _PRIME).min(axis=0) for block in blocks], axis=0)
     return signatures
 
 
@@ -58,7 +60,9 @@ def near_pairs(
     left: Sequence[Shingles], right: Sequence[Shingles], threshold: float = NEAR
 ) -> Iterator[tuple[int, int, float]]:
     """Yield (i, j, Jaccard) for the pairs at or over the threshold: MinHash, then exactly."""
-    yield from verified_pairs(left, minhash(left), right, minhash(right), threshold)
+    signatures = minhash(left)
+    others = signatures if right is left else minhash(right)
+    yield from verified_pairs(left, signatures, right, others, threshold)
 
 
 def verified_pairs(
@@ -85,3 +89,11 @@ def close_pairs(
         similar = left[start : start + 1024] @ right.T
         for i, j in zip(*np.nonzero(similar >= threshold), strict=True):
             yield start + int(i), int(j), float(similar[i, j])
+
+
+@cache
+def _coefficients() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # From a hash, not from NumPy's generator, whose stream may change: signatures are kept on disk.
+    raw = hashlib.shake_128(b"selaras minhash").digest(8 * PERMUTATIONS)
+    a, b = np.frombuffer(raw, dtype="<u4").astype(np.int64).reshape(2, PERMUTATIONS)
+    return a % (_PRIME - 1) + 1, b % _PRIME

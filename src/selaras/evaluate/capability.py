@@ -43,10 +43,12 @@ def run_checks(
 def holds(text: str, accepted: Sequence[str]) -> bool:
     """Return whether the text holds one of the accepted answers as whole words.
 
-    >>> holds("It is seven.", ["7", "seven"]), holds("3600 seconds", ["60"])
-    (True, False)
+    >>> holds("It is seven.", ["7", "seven"]), holds("3600 seconds", ["60"]), holds("0.7", ["7"])
+    (True, False, False)
     """
-    return any(re.search(rf"(?<!\w){re.escape(a)}(?!\w)", text, re.IGNORECASE) for a in accepted)
+    # A number does not end at the point or comma between its own digits.
+    before, after = r"(?<!\w)(?<!\d[.,])", r"(?!\w|[.,]\d)"
+    return any(re.search(f"{before}{re.escape(a)}{after}", text, re.IGNORECASE) for a in accepted)
 
 
 def _choices(

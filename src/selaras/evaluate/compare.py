@@ -38,12 +38,18 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
     """Return the paired differences of compliance, over-refusal (all and by kind) and capability.
 
     Rows that either side did not score are left out of the pairs. Raises InputError where the two
-    were measured on different rows.
+    were measured on different rows or by different judges.
     """
-    if {row.row for row in before.judged} != {row.row for row in after.judged}:
+    same_ids = {row.row for row in before.judged} == {row.row for row in after.judged}
+    if not same_ids or _config(before, "suite") != _config(after, "suite"):
         raise InputError(
             f"{before.name} and {after.name} were measured on different rows",
             fix="evaluate both on the same rows",
+        )
+    if _config(before, "judge") != _config(after, "judge"):
+        raise InputError(
+            f"{before.name} and {after.name} were judged by different judges",
+            fix="evaluate both with the same judge",
         )
     pairs = {name: _paired(before.judged, after.judged, pick) for name, pick in _picks().items()}
     pairs["capability"] = _capability(before, after)
@@ -53,6 +59,10 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
         Comparison(before.name, after.name, name, pair, p)
         for (name, pair), p in zip(found.items(), adjusted, strict=True)
     ]
+
+
+def _config(evaluation: Evaluation, name: str) -> Any:
+    return evaluation.manifest.config.get(name)
 
 
 def _picks() -> Mapping[str, Callable[[Judged], bool]]:

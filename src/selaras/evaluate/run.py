@@ -44,12 +44,18 @@ class Opened:
     model: Model
     render: Callable[[Query], Conversation]
     run: str | None = None
+    prompt: str | None = None
 
 
 def open_system(
     project: Project, name: str, spec: SystemSpec, progress: Progress = SILENT
 ) -> Opened:
     """Return a System ready to answer rows; raises InputError where a part is missing."""
+    if spec.guard is not None:
+        raise InputError(
+            "guards cannot be measured yet", path=project.root / FILE,
+            field=f"systems.{name}.guard", fix="leave it out",
+        )  # fmt: skip
     model = open_model(spec.model, Place(project.root, project.runs, project.cache, progress))
     template = load_prompt(project.root / spec.prompt) if spec.prompt else PLAIN
     cases = {case.id: case.input for case in project.file.use_cases}
@@ -62,7 +68,7 @@ def open_system(
     )
     scheme, _, argument = spec.model.partition(":")
     run = argument.partition("@")[0] if scheme == "run" else None
-    return Opened(system, model, renderer(project, template), run)
+    return Opened(system, model, renderer(project, template), run, spec.prompt)
 
 
 def named_systems(project: Project, names: Sequence[str]) -> dict[str, SystemSpec]:
@@ -74,7 +80,12 @@ def named_systems(project: Project, names: Sequence[str]) -> dict[str, SystemSpe
             found[name] = project.system_spec(name)
         else:
             sampling = first.sampling if first else Sampling()
-            found[_safe(name)] = SystemSpec(model=name, sampling=sampling)
+            spec = SystemSpec(model=name, sampling=sampling)
+            if found.setdefault(_safe(name), spec) != spec:
+                raise InputError(
+                    f"{name!r} and another System would both be called {_safe(name)!r}",
+                    fix=f"name it in {FILE}",
+                )
     return found
 
 
@@ -106,6 +117,8 @@ def evaluate(
     `resume` goes on with one that was cut off. A look is recorded before a sealed row is answered.
     Raises SealError where the budget is spent, SelarasError where no row could be answered.
     """
+    if not suite.rows:
+        raise InputError("there are no rows to measure on")
     judge = open_judge(judge_name)
     checks = load_checks(project) if checks is None else checks
     key = fingerprint(
@@ -166,6 +179,7 @@ def _manifest(project: Project, opened: Opened, suite: Suite, judge: Judge, key:
             notes.append(f"not held out for run {opened.run}: it was tuned under another seal")
     sealed = [rows_path(project), sketch_path(project)] if suite.seal else []
     rows = list(project.data_files) if not suite.seal else sealed
+    read = [project.root / name for name in (opened.prompt, project.file.capability) if name]
     policies = {policy.id: policy.revision for policy in load_policies(project).values()}
     return new_manifest(
         "eval",
@@ -175,7 +189,7 @@ def _manifest(project: Project, opened: Opened, suite: Suite, judge: Judge, key:
         system=opened.system,
         policies=policies,
         parents=parents,
-        inputs=hashes(project.root, [project.root / FILE, project.decisions, *rows]),
+        inputs=hashes(project.root, [project.root / FILE, project.decisions, *rows, *read]),
         seal=suite.seal.id if suite.seal else None,
         stamp=suite.stamp,
         notes=notes,

@@ -4,8 +4,9 @@ The plan is made from the whole row list before the journal is read: in bf16 the
 batch change each other's greedy outputs, so a resumed run has to batch as the first did.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from selaras.core.fingerprint import fingerprint
@@ -17,6 +18,7 @@ from selaras.models.protocol import Generation, Model
 
 # Endpoints answer in their own order; this many calls are handed over at once.
 WINDOW = 64
+_WORD = re.compile(r"\w{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Job:
     system: str
     model: Model
     sampling: Sampling
-    rows: Sequence[Query]
+    rows: Sequence[Query] = field(repr=False)
     render: Callable[[Query], Conversation]
 
 
@@ -80,7 +82,7 @@ def _answer_batch(
     journal: Journal,
     answers: dict[int, Answer],
 ) -> None:
-    key = fingerprint([job.system, [job.rows[i].fingerprint for i in batch]])
+    key = fingerprint([job.system, [[job.rows[i].id, job.rows[i].fingerprint] for i in batch]])
     entry = journal.get(key)
     if entry is None:
         made = job.model.generate([conversations[i] for i in batch], job.sampling)
@@ -124,8 +126,17 @@ def _key(job: Job, row: Query) -> str:
 def _answer(row: Query, generation: Generation) -> Answer:
     return Answer(
         row.id, generation.text, generation.status, generation.finish,
-        generation.prompt_tokens, generation.tokens, generation.error,
+        generation.prompt_tokens, generation.tokens, _without_words_of(row, generation.error),
     )  # fmt: skip
+
+
+def _without_words_of(row: Query, error: str | None) -> str | None:
+    """Return the reason without words of the row: applications quote what they were asked."""
+    if error is None:
+        return None
+    given = [row.query, *row.context.values(), *(turn.content for turn in row.turns)]
+    words = set(_WORD.findall(" ".join(given).casefold()))
+    return _WORD.sub(lambda m: "…" if m.group().casefold() in words else m.group(), error)
 
 
 def _read(value: Mapping[str, Any]) -> Answer:

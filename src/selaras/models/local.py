@@ -16,11 +16,12 @@ from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import fingerprint, seed_from, sha256_file
 from selaras.core.records import Conversation
 from selaras.core.system import Sampling
+from selaras.models.answer import failed
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
-BATCH = 64
+BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class LocalModel:
         self._identity = identity
         self._pad = pad_id(chat.tokenizer)
         self._stop = sorted(stop_ids(model, chat.tokenizer))
+        # Its author's defaults (a repetition penalty, say) would change what Sampling promises.
+        model.generation_config = transformers.GenerationConfig()
         self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
 
     @property
@@ -55,23 +58,16 @@ class LocalModel:
     ) -> Iterator[Generation]:
         """Yield one Generation a conversation; consecutive `batch_size` rows run together."""
         for start in range(0, len(conversations), BATCH):
-            chunk = conversations[start : start + BATCH]
-            prompts = [self.chat.prompt_ids(conversation) for conversation in chunk]
-            fits = [len(ids) + sampling.max_tokens <= self._context for ids in prompts]
-            for i, ids in enumerate(prompts):
-                if not fits[i]:
-                    yield Generation(
-                        start + i,
-                        "",
-                        "error",
-                        error=f"{len(ids)} prompt tokens and {sampling.max_tokens} new ones pass "
-                        f"the context of {self._context}",
-                    )
-            chosen = [i for i, fit in enumerate(fits) if fit]
-            if chosen:
-                replies = self._batch([prompts[i] for i in chosen], sampling)
-                for i, reply in zip(chosen, replies, strict=True):
-                    yield self._generation(start + i, len(prompts[i]), reply)
+            prompts: dict[int, list[int]] = {}
+            for i, conversation in enumerate(conversations[start : start + BATCH], start):
+                try:
+                    prompts[i] = self._prompt(conversation, sampling.max_tokens)
+                except ModelError as error:
+                    yield failed(i, str(error))
+            if prompts:
+                replies = self._batch(list(prompts.values()), sampling)
+                for (i, ids), reply in zip(prompts.items(), replies, strict=True):
+                    yield self._generation(i, len(ids), reply)
 
     def score(self, choices: Sequence[Choice]) -> Iterator[CandidateScores]:
         """Yield the summed log-probability of each candidate as the model's whole reply.
@@ -82,6 +78,14 @@ class LocalModel:
             chunk = choices[start : start + BATCH // 2]
             for i, (log_probabilities, tokens) in enumerate(self._score_batch(chunk)):
                 yield CandidateScores(start + i, log_probabilities, tokens)
+
+    def _prompt(self, conversation: Conversation, new: int) -> list[int]:
+        ids = self.chat.prompt_ids(conversation)
+        if len(ids) + new > self._context:
+            raise ModelError(
+                f"{len(ids)} prompt tokens and {new} new ones pass the context of {self._context}"
+            )
+        return ids
 
     def _batch(self, prompts: list[list[int]], sampling: Sampling) -> list[list[int]]:
         ids, mask = pad_left(prompts, self._pad, self.model.device)
@@ -95,7 +99,8 @@ class LocalModel:
             pad_token_id=self._pad,
             eos_token_id=self._stop,
         )
-        with torch.inference_mode(), torch.random.fork_rng():
+        devices = [ids.device] if ids.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             # The stream depends on the batch's content, so that a resumed run draws the same.
             torch.manual_seed(seed_from(sampling.seed, prompts))
             output = self.model.generate(
@@ -134,9 +139,10 @@ class LocalModel:
             cache = first.past_key_values
             cache.batch_select_indices(owner)
             wide = torch.cat([mask[owner], tail_mask], dim=1)
+            after = torch.arange(1, tail.shape[1] + 1, device=tail.device)
             rest = self.model(
                 input_ids=tail, attention_mask=wide, past_key_values=cache,
-                position_ids=positions[owner, -1:] + 1 + torch.arange(tail.shape[1]),
+                position_ids=positions[owner, -1:] + after,
             )  # fmt: skip
             logits = torch.cat([first.logits[owner], rest.logits[:, :-1]], dim=1).float()
             picked = logits.gather(-1, tail[..., None])[..., 0] - logits.logsumexp(-1)
@@ -161,12 +167,17 @@ def open_local(
     identity: dict[str, Any] = {
         "name": name or f"hf:{folder.name}",
         "weights": weights_hash(folder),
+        "config": _config_hash(folder),
         "dtype": str(dtype).removeprefix("torch."),
         "chat": fingerprint(str(getattr(tokenizer, "chat_template", None))),
     }
     if adapter:
         # Merged in float32: rounding the small product first would lose part of the tuning.
-        model = _merged(model, adapter).to(dtype)
+        model = _merged(model, adapter)
+        # Weights only: model.to(dtype) would round the positions' frequencies too, as loading does
+        # not, and a tuned model would then differ from its base in more than the tuning.
+        for weight in model.parameters():
+            weight.data = weight.data.to(dtype)
         identity |= {
             "adapter": sha256_file(adapter.folder / "adapter_model.safetensors"),
             "adapter_scale": adapter.scale,
@@ -182,11 +193,17 @@ def load_weights(folder: Path, dtype: Any) -> tuple[Any, Any]:
             fix="name a folder in Hugging Face layout, or use 'selaras models get'",
         )  # fmt: skip
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except Exception as error:  # safetensors and tokenizers raise classes of their own
         raise ModelError(f"{folder}: cannot be loaded ({one_line(str(error), 200)})") from error
     return model, tokenizer
 
@@ -220,6 +237,15 @@ def weights_hash(folder: Path) -> str:
     if os.access(folder, os.W_OK):
         write_json(note, {"stamp": stamp, "sha256": digest})
     return digest
+
+
+def _config_hash(folder: Path) -> str:
+    """Return the identity of what turns weights into outputs: architecture, stop tokens."""
+    found = []
+    for name in ("config.json", "generation_config.json"):
+        value = read_json(folder / name) if (folder / name).is_file() else {}
+        found.append({key: item for key, item in value.items() if key != "transformers_version"})
+    return fingerprint(found)
 
 
 def pad_id(tokenizer: Any) -> int:
@@ -263,7 +289,7 @@ def _merged(model: Any, adapter: Adapter) -> Any:
         raise MissingExtraError("peft", "local") from error
     try:
         wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:
         reason = one_line(str(error), 200)
         raise InputError(
             f"the adapter does not fit this model ({reason})", path=adapter.folder

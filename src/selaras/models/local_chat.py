@@ -2,15 +2,17 @@
 
 A user's `<|im_end|>` must not become the token that ends a turn. The template is rendered once with
 the real contents and once with private marks in their place; whatever lies between the marks is the
-template's own and may hold control tokens, the rest is split inside every control word before it
-is tokenised. For ordinary text the ids equal those of the tokenizer's own `apply_chat_template`.
+template's own and may hold control tokens. Where the contents bring no control word of their own,
+the ids are those of the tokenizer's own `apply_chat_template`; where they do, they are split inside
+every control word before they are tokenised.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
-from selaras.core.errors import ModelError
+from selaras.core.errors import ModelError, one_line
 from selaras.core.records import Conversation, Message
 
 _MARK = "\ue000{}\ue001"
@@ -23,21 +25,25 @@ class ChatTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        words = {token.content for token in tokenizer.added_tokens_decoder.values()}
-        longest_first = sorted((w for w in words if len(w) > 1), key=len, reverse=True)
+        added = {token.content: i for i, token in tokenizer.added_tokens_decoder.items()}
+        # Runs of blanks and line ends, which some vocabularies add, control nothing.
+        self._words = {w: i for w, i in added.items() if len(w) > 1 and w.strip(" \t\n\u2581")}
+        self._control_ids = frozenset(self._words.values())
+        longest_first = sorted(self._words, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         # A look-ahead finds overlapping words too: each is cut after its first character.
-        self._cuts = re.compile(f"(?=(?:{self._control.pattern}))")
+        self._cuts = re.compile(f"(?=({self._control.pattern}))")
 
-    @property
+    @cached_property
     def has_system_role(self) -> bool:
-        """Whether the chat template accepts a system message."""
-        probe = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+        """Whether the chat template accepts a system message and shows it to the model."""
+        said = _MARK.format(0)
+        probe = [{"role": "system", "content": said}, {"role": "user", "content": "u"}]
         try:
-            self.tokenizer.apply_chat_template(probe, tokenize=False)
+            shown: str = self.tokenizer.apply_chat_template(probe, tokenize=False)
         except Exception:  # noqa: BLE001 - templates raise whatever their author chose
             return False
-        return True
+        return said in shown
 
     @property
     def preamble(self) -> str:
@@ -49,13 +55,28 @@ class ChatTokenizer:
     def prompt_ids(self, conversation: Conversation) -> list[int]:
         """Return the ids of a conversation, ready for the model's reply.
 
-        Raises ModelError where the template changes contents in a way that cannot be followed.
+        Raises ModelError where the template refuses the conversation, leaves a message out, or
+        changes contents in a way that cannot be followed.
         """
         if not getattr(self.tokenizer, "chat_template", None):
             text = "\n".join(message.content for message in conversation)
             return self._with_bos(self.text_ids(text.translate(_PRIVATE)))
-        ids: list[int] = []
-        for trusted, text in self._stretches(conversation):
+        clean = tuple(
+            message.model_copy(update={"content": message.content.translate(_PRIVATE)})
+            for message in fold_system(conversation, self.has_system_role)
+        )
+        skeleton = self._render(
+            tuple(m.model_copy(update={"content": _MARK.format(i)}) for i, m in enumerate(clean))
+        )
+        whole = self._render(clean)
+        contents = _contents(clean, skeleton, whole)
+        ids = self._plain_ids(whole)
+        own = [self._words[word] for word in self._control.findall(skeleton)]
+        brought_in = self._cuts.findall(whole) != self._cuts.findall(skeleton)
+        if not brought_in and [i for i in ids if i in self._control_ids] == own:
+            return ids
+        ids = []
+        for trusted, text in self._stretches(skeleton, contents):
             ids += self._plain_ids(text) if trusted else self.text_ids(text)
         return ids
 
@@ -67,7 +88,11 @@ class ChatTokenizer:
         """Return the ids of untrusted text: no control word in it becomes a control token."""
         ids: list[int] = []
         for part in self._split(text):
-            ids += self._plain_ids(part)
+            found = self._plain_ids(part)
+            if not self._control_ids.isdisjoint(found):
+                # A tokenizer that rewrites text first (NFC, lower case) made a control word of it.
+                found = [i for character in part for i in self._plain_ids(character)]
+            ids += found
         return ids
 
     def _split(self, text: str) -> Iterator[str]:
@@ -86,21 +111,12 @@ class ChatTokenizer:
         bos = self.tokenizer.bos_token_id
         return ids if bos is None else [int(bos), *ids]
 
-    def _stretches(self, conversation: Conversation) -> Sequence[tuple[bool, str]]:
+    def _stretches(self, skeleton: str, contents: Sequence[str]) -> Sequence[tuple[bool, str]]:
         """Return (trusted, text) in order, cut only where a control token divides the text anyway.
 
         Text of the template that touches a content is joined to it (tokens may span the border) up
         to the nearest control word, as the tokenizer itself would see it.
         """
-        clean = fold_system(conversation, self.has_system_role)
-        clean = tuple(
-            m.model_copy(update={"content": m.content.translate(_PRIVATE)}) for m in clean
-        )
-        marked = tuple(
-            m.model_copy(update={"content": _MARK.format(i)}) for i, m in enumerate(clean)
-        )
-        skeleton = self._render(marked)
-        contents = self._contents(clean, skeleton)
         stretches: list[tuple[bool, str]] = []
         text = ""
         for i, piece in enumerate(_MARKS.split(skeleton)):
@@ -125,19 +141,24 @@ class ChatTokenizer:
                 messages, tokenize=False, add_generation_prompt=True
             )
         except Exception as error:
-            raise ModelError(f"the chat template refuses these messages ({error})") from error
+            reason = one_line(str(error), 200)
+            raise ModelError(f"the chat template refuses these messages ({reason})") from error
         return text
 
-    def _contents(self, conversation: Conversation, skeleton: str) -> list[str]:
-        """Return the contents as the template writes them (some templates trim them)."""
-        real = self._render(conversation)
-        for contents in (
-            [message.content for message in conversation],
-            [message.content.strip() for message in conversation],
-        ):
-            if _MARKS.sub(lambda match: contents[int(match.group(1))], skeleton) == real:  # noqa: B023
-                return contents
-        raise ModelError("the chat template changes message contents; give a plainer template")
+
+def _contents(conversation: Conversation, skeleton: str, whole: str) -> list[str]:
+    """Return the contents as the template writes them (some templates trim them)."""
+    shown = {int(number) for number in _MARKS.findall(skeleton)}
+    for i, message in enumerate(conversation):
+        if i not in shown:
+            raise ModelError(f"the chat template leaves out message {i + 1} ({message.role})")
+    for contents in (
+        [message.content for message in conversation],
+        [message.content.strip() for message in conversation],
+    ):
+        if _MARKS.sub(lambda match: contents[int(match.group(1))], skeleton) == whole:  # noqa: B023
+            return contents
+    raise ModelError("the chat template changes message contents; give a plainer template")
 
 
 def fold_system(conversation: Conversation, has_system_role: bool) -> Conversation:

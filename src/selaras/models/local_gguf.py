@@ -24,7 +24,7 @@ def dequantise(path: Path, target: Path) -> None:
         quantised = transformers.AutoModelForCausalLM.from_pretrained(
             folder, gguf_file=name, dtype=torch.float32, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:
         reason = one_line(str(error), 200)
         raise ModelError(f"{path}: cannot be read as GGUF ({reason})") from error
     config = quantised.config

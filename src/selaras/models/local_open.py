@@ -48,17 +48,22 @@ def open_run(argument: str, place: Place) -> LocalModel:
     if manifest.kind != "tune" or manifest.status != "finished":
         raise InputError(
             f"run {run_id!r} is a {manifest.status} {manifest.kind} run, not a finished tuning",
-            fix="resume it with: selaras tune sft --resume " + run_id,
+            fix="finish it with: selaras tune sft --resume",
         )
     chosen = manifest.config["chosen"]
     adapter = Adapter(place.runs / run_id / chosen["adapter"], _scale(scale, chosen["scale"]))
     base = str(manifest.config["model"])
     scheme, _, name = base.partition(":")
-    return open_local(
+    found = open_local(
         base_folder(base, place),
         name=bundled(name).identity if scheme == "bundled" else base,
         adapter=adapter,
     )
+    if found.identity["weights"] != manifest.config.get("weights"):
+        raise InputError(f"the base of run {run_id!r}, {base}, has other weights than when it ran")
+    if found.identity["adapter"] not in manifest.outputs.values():
+        raise InputError("the adapter was changed after its run", path=adapter.folder)
+    return found
 
 
 def _scale(text: str, default: float) -> float:

@@ -1,6 +1,7 @@
 """torch and transformers, imported once: without telemetry, progress bars or log noise."""
 
 import os
+import warnings
 
 from selaras.core.errors import MissingExtraError
 
@@ -13,6 +14,8 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "transformers", "local") from error
 
+# Said by trl's and peft's own calls into transformers; no user can act on it.
+warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated")
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 

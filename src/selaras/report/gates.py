@@ -78,9 +78,16 @@ def gate_words(gate: Gate) -> str:
         bounds.append(f"at least {percent(gate.at_least)}")
     if gate.at_most is not None:
         bounds.append(f"at most {percent(gate.at_most)}")
-    limit = " and ".join(bounds) or "without a bound"
+    limit = " and ".join(bounds)
     where = f" ({gate.policy})" if gate.policy else ""
     return f"{FIGURE_WORDS[gate.figure]} {limit}{where}"
+
+
+def not_held_out(evaluation: Evaluation) -> str | None:
+    """Return why an evaluation's figures are not held-out ones, or None where they are."""
+    if evaluation.manifest.seal is None:
+        return "development figures cannot meet a criterion"
+    return next((n for n in evaluation.manifest.notes if n.startswith("not held out")), None)
 
 
 def _state(gate: Gate, evaluation: Evaluation, confidence: float) -> GateState:
@@ -94,7 +101,7 @@ def _state(gate: Gate, evaluation: Evaluation, confidence: float) -> GateState:
     value = counts.hits / scored if scored else None
     state = _decide(gate, low, high)
     reason = None
-    if state == "met" and (doubt := _not_held_out(evaluation)):
+    if state == "met" and (doubt := not_held_out(evaluation)):
         state, reason = "undecided", doubt
     needed = None
     if state == "undecided" and reason is None:
@@ -107,19 +114,11 @@ def _state(gate: Gate, evaluation: Evaluation, confidence: float) -> GateState:
 
 def _not_judged(gate: Gate) -> str | None:
     """Return why a criterion cannot be judged at all, or None."""
-    if gate.at_least is None and gate.at_most is None:
-        return "the criterion has no bound"
     if gate.figure == "violation_rate":
         return "no judge of violations: not refusing is not violating"
     if gate.figure == "capability" and gate.policy:
         return "capability checks belong to no policy"
     return None
-
-
-def _not_held_out(evaluation: Evaluation) -> str | None:
-    if evaluation.manifest.seal is None:
-        return "development figures cannot meet a criterion"
-    return next((n for n in evaluation.manifest.notes if n.startswith("not held out")), None)
 
 
 def _counts(gate: Gate, evaluation: Evaluation) -> _Counts:
@@ -156,7 +155,7 @@ def _decide(gate: Gate, low: float, high: float) -> State:
 
 
 def _rows_needed(gate: Gate, value: float | None, confidence: float) -> int | None:
-    """Return the n at which the observed share would meet the criterion, to two digits."""
+    """Return the n at which the observed share would meet the criterion, in two digits."""
     if value is None or _decide(gate, value, value) != "met":
         return None
 
@@ -173,4 +172,5 @@ def _rows_needed(gate: Gate, value: float | None, confidence: float) -> int | No
     while high - low > max(1, high // 50):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    step: int = 10 ** max(0, len(str(high)) - 2)
+    return -(-high // step) * step

@@ -1,8 +1,8 @@
 """Evaluations to the values that page and sentences are made of. Pure: nothing is read or written.
 
-The first System is the reference. Comparisons are those with the reference, and those between tuned
-Systems, because which recipe to take is the question that tuning raises. Their p-values are
-adjusted by Holm over all of them together: a reader sees them in one table.
+The first System is the reference. Two questions are asked, each a family of its own for Holm's
+adjustment: how the others differ from the reference, and how tuned Systems differ from each other,
+because which recipe to take is what tuning leaves open.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ from typing import Any
 from selaras.core.errors import InputError
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation, compare
-from selaras.stats import holm
+from selaras.evaluate.figures import Judged, interval_value, is_full
+from selaras.stats import clustered_wilson, holm
 
 LEVEL = 0.05
-UNKNOWN = "not known"
 
 # Look-alikes first: they are where an over-cautious System shows.
 KINDS = (Kind.LOOK_ALIKE, Kind.INADVERTENT, Kind.ORDINARY, Kind.MALICIOUS)
@@ -28,6 +28,8 @@ KIND_WORDS = {
     Kind.ORDINARY: "ordinary rows",
     Kind.MALICIOUS: "malicious rows",
 }
+
+_FIGURE_OF = {Expected.REFUSE.value: "compliance_rate", Expected.ANSWER.value: "over_refusal_rate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,10 @@ def measured(evaluations: Sequence[Evaluation]) -> Measured:
 
 
 def comparisons(evaluations: Sequence[Evaluation]) -> list[Comparison]:
-    """Return the paired differences of a report, adjusted by Holm over all of them together.
+    """Return the paired differences of a report: what may be spoken of has a p-value under .05.
 
-    Each System against the first, then each tuned System against the later tuned ones.
+    Each System against the first, adjusted by Holm over all of these; then each tuned System
+    against the later tuned ones, adjusted over all of those.
     """
     return list(measured(evaluations).comparisons)
 
@@ -145,6 +148,21 @@ def rate_of(value: Mapping[str, Any] | None) -> Rate:
     if not value or not value.get("n") or value.get("value") is None:
         return NO_RATE
     return Rate(value["value"], value["low"], value["high"], value["n"])
+
+
+def policy_rates(line: Line) -> dict[tuple[str, str], Rate]:
+    """Return compliance and over-refusal by (figure, policy); "-" are rows of no policy."""
+    found: dict[tuple[str, str], list[Judged]] = {}
+    for row in line.evaluation.judged:
+        figure = _FIGURE_OF.get(row.expected or "")
+        if figure and row.status == "scored":
+            for policy in row.policies or ("-",):
+                found.setdefault((figure, policy), []).append(row)
+    return {
+        key: rate_of(interval_value(clustered_wilson(list(map(is_full, rows)),
+                                                     [row.cluster for row in rows])))
+        for key, rows in found.items()
+    }  # fmt: skip
 
 
 def _check_alike(first: Evaluation, other: Evaluation) -> None:
@@ -201,14 +219,19 @@ def _line(label: str, evaluation: Evaluation) -> Line:
 
 
 def _comparisons(lines: Sequence[Line]) -> list[Comparison]:
-    reference = lines[0]
-    pairs = [(reference, line) for line in lines[1:]]
-    tuned = [line for line in lines[1:] if line.tuned]
-    pairs += [(a, b) for i, a in enumerate(tuned) for b in tuned[i + 1 :]]
+    reference, *others = lines
+    tuned = [line for line in others if line.tuned]
+    with_reference = [(reference, line) for line in others]
+    between_tuned = [(a, b) for place, a in enumerate(tuned) for b in tuned[place + 1 :]]
+    return [*_adjusted(with_reference), *_adjusted(between_tuned)]
+
+
+def _adjusted(pairs: Sequence[tuple[Line, Line]]) -> list[Comparison]:
     found = [
         dataclasses.replace(comparison, before=before.label, after=after.label)
         for before, after in pairs
         for comparison in compare(before.evaluation, after.evaluation)
     ]
+    # Not Holm upon Holm: `compare` adjusted each pair alone, here the whole family is.
     adjusted = holm([comparison.paired.p_value for comparison in found])
     return [dataclasses.replace(c, p_value=p) for c, p in zip(found, adjusted, strict=True)]

@@ -5,18 +5,18 @@ is under .05 after Holm's adjustment, and nowhere else; what lies inside the noi
 System is called the best one, and tuning is recommended against where the figures say so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selaras.core.project import Project
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation
 from selaras.page import percent
-from selaras.report.gates import GateState, gate_states, gate_words
+from selaras.report.gates import GateState, gate_states, gate_words, not_held_out
 from selaras.report.model import KIND_WORDS, KINDS, Line, Measured, measured, significant
-from selaras.report.tuning import seeds_words
+from selaras.report.naming import MOST_NAMES, listed, names_of
+from selaras.report.tuning import seeds_told
 
-MOST_NAMES = 4
 MOST_PAIRS = 2
 MUCH_UNSCORED = 0.05
 OVER = "over_refusal_rate"
@@ -76,7 +76,9 @@ def _findings(table: Measured) -> str:
     groups: dict[_Pattern, list[Line]] = {}
     for line in table.lines[1:]:
         groups.setdefault(_pattern(table, table.reference, line), []).append(line)
-    clauses = [_clause(table.reference, pattern, lines) for pattern, lines in groups.items()]
+    # What can be told comes before what cannot.
+    ordered = sorted(groups.items(), key=lambda group: group[0] == _Pattern())
+    clauses = [_clause(table.reference, pattern, lines) for pattern, lines in ordered]
     start = "" if set(groups) == {_Pattern()} else f"compared with {table.reference.label}, "
     return start + "; ".join(clauses)
 
@@ -88,7 +90,7 @@ def _alone(line: Line) -> str:
         if rate.n:
             between = f"{percent(rate.low)} to {percent(rate.high)}"
             parts.append(f"{percent(rate.value)} {words} ({between}, n = {rate.n})")
-    shares = _listed(parts) if parts else "no row that counts"
+    shares = listed(parts) if parts else "no row that counts"
     return f"{line.label} refuses {shares}; with one System there is nothing to compare it with"
 
 
@@ -121,10 +123,10 @@ def _clause(reference: Line, pattern: _Pattern, lines: Sequence[Line]) -> str:
         clause = f"{names} cannot be told apart from {reference.label} at {seen}"
     elif pattern.compliance == 0:
         amount = "more" if pattern.over > 0 else "fewer"
-        clause = f"{names} {verb} {amount} {refuses}; in compliance no difference can be told"
+        clause = f"{names} {verb} {amount} {refuses}, and in compliance no difference can be told"
         clause += f" at {seen}"
     elif pattern.over == 0:
-        clause += f"; in over-refusal no difference can be told at {seen}"
+        clause += f", and in over-refusal no difference can be told at {seen}"
     elif pattern.over < 0:
         clause += f" and fewer {refuses}"
     else:
@@ -140,7 +142,7 @@ def _figures(figure: str, lines: Sequence[Line], reference: Line) -> str:
     if len(values) > MOST_NAMES:
         shown = f"{percent(min(values))} to {percent(max(values))}"
     else:
-        shown = _listed([percent(value) for value in values])
+        shown = listed([percent(value) for value in values])
     return f"({shown} against {percent(reference.rate(figure).value)})"
 
 
@@ -159,7 +161,7 @@ def _scope(table: Measured) -> str:
     parts = [f"{n} to be refused"] if (n := table.count(Expected.REFUSE)) else []
     kinds = [(table.count(Expected.ANSWER, kind), KIND_WORDS[kind]) for kind in KINDS]
     if answered := [f"{n} {words}" for n, words in kinds if n]:
-        parts.append(f"to be answered {_listed(answered)}")
+        parts.append(f"{listed(answered)} to be answered")
     if n := table.count(Expected.SAFE_COMPLETION):
         parts.append(f"{n} to be completed safely")
     if n := table.count(None):
@@ -167,6 +169,8 @@ def _scope(table: Measured) -> str:
     made_of = f" ({'; '.join(parts)})" if parts else ""
     if table.held_out:
         held = f"this holds for the {rows} held-out rows{made_of} and rows like them"
+        seen = [line for line in table.lines if not_held_out(line.evaluation)]
+        held += f", which were not held out for {_names(seen)}" if seen else ""
     else:
         held = (
             f"these are development figures, on {rows} rows{made_of} that tuning and choosing may "
@@ -198,7 +202,7 @@ def _tuning(table: Measured, states: States, project: Project | None) -> str:
     if idle:
         parts.append(f"the figures give no reason for the tuning of {_names(idle)}")
     parts += _between_tuned(table, tuned)
-    if project and tuned and (seeds := seeds_words(project, tuned)):
+    if project and tuned and (seeds := seeds_told(project, tuned)):
         parts.append(seeds)
     return "; ".join(parts)
 
@@ -216,7 +220,8 @@ def _against(table: Measured, line: Line, states: States) -> str | None:
     kept = {state.gate for state in states[table.reference.label] if state.state != "not met"}
     for state in states[line.label]:
         if fallen.get(state.gate.figure) and state.state == "not met" and state.gate in kept:
-            return f"breaks a limit that {table.reference.label} keeps ({gate_words(state.gate)})"
+            limit = gate_words(state.gate)
+            return f"breaks a limit that {table.reference.label} is not shown to break ({limit})"
     if pattern.over > 0 and line.rate(pattern.figure).low > 1 / 2:
         return f"refuses most of the {pattern.over_words}"
     return None
@@ -247,7 +252,7 @@ def _launch(table: Measured, states: States) -> str:
     gates = [gate_words(state.gate) for state in states[table.reference.label]]
     if not gates:
         return ""
-    criteria = f"the launch {'criteria' if len(gates) > 1 else 'criterion'} ({_listed(gates)})"
+    criteria = f"the launch {'criteria' if len(gates) > 1 else 'criterion'} ({listed(gates)})"
     if not table.held_out:
         return f"development figures cannot meet {criteria}: measure on sealed rows before a launch"
     passed = [line for line in table.lines if all(s.state == "met" for s in states[line.label])]
@@ -263,27 +268,19 @@ def _launch(table: Measured, states: States) -> str:
     ways = ["a guard in front of the model", "a larger model"]
     if any(line.tuned and _pattern(table, table.reference, line).over > 0 for line in table.lines):
         ways.insert(1, "more answered look-alikes in the tuning data")
-    return f"no System is shown to meet {criteria}{doubt}; to try next: {_listed(ways, ' or ')}"
+    return f"no System is shown to meet {criteria}{doubt}; to try next: {listed(ways, ' or ')}"
 
 
 def _names(lines: Sequence[Line]) -> str:
-    labels = [line.label for line in lines]
-    if len(labels) > MOST_NAMES:
-        labels = [*labels[: MOST_NAMES - 1], f"{len(labels) - MOST_NAMES + 1} more"]
-    return _listed(labels)
+    return names_of([line.label for line in lines])
 
 
-def _listed(words: Iterable[str], last: str = " and ") -> str:
-    *rest, end = words
-    return f"{', '.join(rest)}{last}{end}" if rest else end
-
-
-_OPENINGS = ("compared with", "development figures", "no ", "the figures", "these are", "this holds",
-             "each tuned", "of the tuned")  # fmt: skip
+# Each holds a space, which no System's name does: names keep their spelling.
+_OPENINGS = ("compared with", "development figures", "each tuned", "no System", "no answer",
+             "the figures", "these are", "this holds")  # fmt: skip
 
 
 def _sentence(text: str) -> str:
-    # A System's name keeps its spelling; our own words begin with a capital.
     if text.startswith(_OPENINGS):
         text = text[0].upper() + text[1:]
     return text.rstrip(".") + "."

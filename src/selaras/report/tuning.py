@@ -11,6 +11,7 @@ from typing import Any
 from selaras.core.manifest import Manifest, ledger
 from selaras.core.project import FILE, Project
 from selaras.report.model import Line, Rate, rate_of
+from selaras.report.naming import listed, names_of
 
 # What a tuning run finds out or is called; the rest of its config is what it was asked to do.
 _FOUND = frozenset({"key", "chosen", "points"})
@@ -68,16 +69,18 @@ def tuning_runs(project: Project, lines: Sequence[Line]) -> list[TuningRun]:
     ]
 
 
-def seeds_words(project: Project, lines: Sequence[Line]) -> str:
+def seeds_told(project: Project, lines: Sequence[Line]) -> str:
     """Return on how many training seeds the tuned Systems rest, as part of a sentence."""
-    runs = {label: run for run in tuning_runs(project, lines) for label in run.systems}
-    counts = {line.label: len(runs[line.label].seeds) for line in lines if line.label in runs}
-    if not counts:
-        return ""
-    if set(counts.values()) == {1}:
-        return "each tuned figure rests on 1 training seed"
-    told = ", ".join(f"{label} on {n} training seed{'s' * (n > 1)}" for label, n in counts.items())
-    return f"of the tuned figures rest {told}"
+    behind: dict[int, list[str]] = {}
+    for run in tuning_runs(project, lines):
+        behind.setdefault(len(run.seeds), []).extend(run.systems)
+    if set(behind) <= {1}:
+        return "each tuned figure rests on 1 training seed" if behind else ""
+    told = [
+        f"{n} training seed{'s' * (n > 1)} for {names_of(labels)}"
+        for n, labels in sorted(behind.items())
+    ]
+    return f"the figures rest on {listed(told)}"
 
 
 def _asked(manifest: Manifest) -> tuple[Any, ...]:

@@ -29,8 +29,9 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
     "assistant": "assistant",
 }
-INPUT = "input"
-_FRONT = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILINE)
+INPUT, QUERY = "input", "query"
+_OPENED = re.compile(r"\A---[ \t]*$", re.MULTILINE)
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _TAG = re.compile(r"\\\{\{|\{\{(.*?)\}\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ROLE = re.compile(r"""role\s+["'](\w+)["']""")
@@ -108,7 +109,8 @@ def load_prompt(path: Path) -> PromptTemplate:
 def parse_prompt(text: str, path: Path | None = None) -> PromptTemplate:
     """Return the template of a text.
 
-    Raises InputError for an unknown tag (there is no logic), an unknown role, an empty body.
+    Raises InputError for an unknown tag (there is no logic), an unknown role, front matter or a tag
+    that is not closed, an empty body.
 
     >>> template = parse_prompt('{{role "system"}}Be brief.{{role "user"}}{{article}} Summary:')
     >>> [turn.role for turn in template.turns], sorted(template.variables)
@@ -116,6 +118,10 @@ def parse_prompt(text: str, path: Path | None = None) -> PromptTemplate:
     """
     text = text.replace("\r\n", "\n")
     match = _FRONT.match(text)
+    if match is None and _OPENED.match(text):
+        raise InputError(
+            "the front matter has no end", path=path, line=1, fix="close it with a line ---"
+        )
     front = _front(match.group(1), path) if match else FrontMatter()
     body = text[match.end() :] if match else text
     first_line = text[: match.end()].count("\n") + 1 if match else 1
@@ -150,12 +156,14 @@ def _content(piece: Piece) -> str:
 
 def _front(text: str, path: Path | None) -> FrontMatter:
     try:
-        value = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, KeyError, IndexError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else None
         raise InputError("broken YAML in the front matter", path=path, line=line) from error
-    return checked(FrontMatter, value, path=path)
+    if not isinstance(value, dict | None):
+        raise InputError("the front matter holds no fields", path=path, fix="write name: value")
+    return checked(FrontMatter, value or {}, path=path)
 
 
 def _pieces(body: str, path: Path | None, line: int) -> Iterator[Piece | Turn]:
@@ -169,8 +177,17 @@ def _pieces(body: str, path: Path | None, line: int) -> Iterator[Piece | Turn]:
             yield Literal("{{")
             continue
         yield _tag(tag.strip(), path, line + body.count("\n", 0, match.start()))
-    if position < len(body):
-        yield Literal(body[position:])
+    rest = body[position:]
+    if "{{" in rest:
+        at = line + body.count("\n", 0, position + rest.index("{{"))
+        raise InputError(
+            "a {{ is not closed",
+            path=path,
+            line=at,
+            fix="close it with }}, or write \\{{ for braces",
+        )
+    if rest:
+        yield Literal(rest)
 
 
 def _tag(tag: str, path: Path | None, line: int) -> Variable | Turn:

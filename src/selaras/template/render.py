@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from selaras.core.errors import InputError
 from selaras.core.project import UseCase
 from selaras.core.records import Message, Query
-from selaras.template.prompt import INPUT, Literal, Piece, PromptTemplate, Turn, parse_pieces
+from selaras.template.prompt import (
+    INPUT,
+    QUERY,
+    Literal,
+    Piece,
+    PromptTemplate,
+    Turn,
+    Variable,
+    parse_pieces,
+)
 from selaras.template.segment import Origin, Rendered, Segment
 
 
@@ -29,7 +38,12 @@ def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
     >>> render(PLAIN, Query(id="a", query="{{article}}?"), case).messages[0].content
     '{{article}}?'
     """
-    values = {**row.context, "query": row.query}
+    for name in sorted({INPUT, QUERY} & set(row.context)):
+        raise InputError(
+            f"row {row.id}: a context value cannot be called {name!r}", field="context",
+            fix="give it another name",
+        )  # fmt: skip
+    values = {**row.context, QUERY: row.query}
     inner = parse_pieces(use_case.input)
     used: set[str] = set()
     messages: list[Message] = []
@@ -73,11 +87,16 @@ def _stretches(
     for piece in pieces:
         if isinstance(piece, Literal):
             made.append(_Stretch(piece.text, origin))
-        elif piece.name == INPUT and INPUT not in values:
-            made += _stretches(inner, origin, {**values, INPUT: ""}, (), used)
+        elif piece.name == INPUT:
+            if any(isinstance(p, Variable) and p.name == INPUT for p in inner):
+                raise InputError(
+                    "the use case's input stands for itself", field="input",
+                    fix="write {{query}} and the names of context values in it",
+                )  # fmt: skip
+            made += _stretches(inner, origin, values, (), used)
         elif piece.name in values:
             used.add(piece.name)
-            kind: Origin = "user" if piece.name == "query" else "variable"
+            kind: Origin = "user" if piece.name == QUERY else "variable"
             made.append(_Stretch(values[piece.name], kind, piece.name))
         else:
             raise InputError(

@@ -38,8 +38,8 @@ def naive(row: Example) -> bool:
 
 
 def guarded(row: Example) -> bool:
-    """Refusals, answered look-alikes, safe completions and ordinary rows as replay."""
-    return refusals(row) or row.expected in {Expected.ANSWER, Expected.SAFE_COMPLETION}
+    """What `naive` takes, and answered look-alikes and safe completions."""
+    return naive(row) or row.expected in {Expected.ANSWER, Expected.SAFE_COMPLETION}
 
 
 RECIPES: dict[Recipe, Callable[[Example], bool]] = {"guarded": guarded, "naive": naive}
@@ -56,9 +56,9 @@ def choose_rows(
 ) -> TuningRows:
     """Return the rows of a recipe; both recipes keep the same rows aside for choosing.
 
-    Only responses labelled safe are ever targets. Raises InputError where nothing is left to train
-    on, and, for `guarded`, where a policy that is to be refused has fewer answered look-alikes than
-    `minimum_look_alikes`.
+    Only responses labelled safe are ever targets, and only those of `settings.use_cases` where some
+    are named. Raises InputError where no refusal is left to train on, and, for `guarded`, where a
+    policy that is to be refused has fewer answered look-alikes than `minimum_look_alikes`.
     """
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(development.rows):
@@ -70,7 +70,10 @@ def choose_rows(
     train = tuple(
         row
         for i, row in enumerate(development.rows)
-        if i not in aside and isinstance(row, Example) and keeps(recipe, row)
+        if i not in aside
+        and isinstance(row, Example)
+        and keeps(recipe, row)
+        and (not settings.use_cases or row.use_case in settings.use_cases)
     )
     if not any(refusals(row) for row in train):
         raise InputError(
@@ -86,7 +89,10 @@ def choose_rows(
 def _enough_look_alikes(train: tuple[Example, ...], minimum: int) -> None:
     refused = {policy for row in train if refusals(row) for policy in row.policies}
     answered = Counter(
-        policy for row in train if row.kind is Kind.LOOK_ALIKE for policy in row.policies
+        policy
+        for row in train
+        if row.kind is Kind.LOOK_ALIKE and row.expected is Expected.ANSWER
+        for policy in row.policies
     )
     for policy in sorted(refused):
         if answered[policy] < minimum:

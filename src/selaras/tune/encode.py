@@ -3,7 +3,7 @@
 Nothing but ids and labels leaves this module, so that no metadata can reach the model.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from selaras.core.records import Conversation, Example, Query
@@ -31,14 +31,18 @@ def encode(
     render: Callable[[Query], Conversation],
     chat: ChatTokenizer,
     max_tokens: int,
+    cut: Collection[str] = (),
 ) -> Encoded:
-    """Return the rows encoded; one longer than `max_tokens` is left out and named, never cut."""
+    """Return the rows encoded; one longer than `max_tokens` is left out and named, never cut.
+
+    `cut` names the rows whose response was cut already: they do not teach to stop there.
+    """
     ids: list[tuple[int, ...]] = []
     labels: list[tuple[int, ...]] = []
     too_long: list[str] = []
     for row in rows:
         prompt = chat.prompt_ids(render(row))
-        reply = chat.reply_ids(row.response)
+        reply = chat.text_ids(row.response) if row.id in cut else chat.reply_ids(row.response)
         if len(prompt) + len(reply) > max_tokens:
             too_long.append(row.id)
             continue

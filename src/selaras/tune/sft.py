@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selaras.core.decisions import now
+from selaras.core.errors import InputError
 from selaras.core.files import write_json
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
@@ -15,7 +16,7 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project
 from selaras.core.system import Sampling
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
-from selaras.evaluate import renderer
+from selaras.evaluate import development_suite, renderer
 from selaras.evaluate.figures import figures_of, judged_row
 from selaras.evaluate.run import DEFAULT_JUDGE, judgement_of, open_judge
 from selaras.evaluate.runner import Job, answer_rows
@@ -28,6 +29,7 @@ from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS, Point, best_point
 from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
 from selaras.tune.encode import Encoded, encode
+from selaras.tune.own_words import in_own_words
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
 
 CHECKPOINTS = "checkpoints"
@@ -84,6 +86,11 @@ def plan_sft(
     base = base_folder(settings.model, place)
     chat = ChatTokenizer(_tokenizer(base))
     encoded = encode(rows.train, renderer(project, PLAIN), chat, settings.max_tokens)
+    if not encoded.input_ids:
+        raise InputError(
+            f"all {len(rows.train)} training rows are longer than {settings.max_tokens} tokens",
+            fix="raise --set tune.max_tokens",
+        )
     return Plan(recipe, seed, base, rows, encoded, development)
 
 
@@ -92,13 +99,17 @@ def tune_sft(
 ) -> Manifest:
     """Train and choose, and return the finished run's manifest.
 
-    The same plan on the same versions is read instead of trained again; `resume` goes on with one
-    that was cut off, from its last whole checkpoint.
+    The same plan is read instead of trained again; `resume` goes on with one that was cut off, from
+    its last whole checkpoint.
     """
     settings = project.file.tune.model_dump(mode="json")
+    # What is trained on, and all that choosing depends on: a row that was relabelled, or a use case
+    # that renders it otherwise, makes another run.
     key = fingerprint(
         [weights_hash(plan.base), plan.recipe, plan.seed, settings,
-         [[row.id, row.fingerprint] for row in (*plan.rows.train, *plan.rows.selection)]]
+         plan.encoded.input_ids, plan.encoded.labels,
+         development_suite(plan.development, plan.rows.selection).fingerprint,
+         {case.id: case.input for case in project.file.use_cases}]
     )  # fmt: skip
     if known := with_key(project.runs, "tune", key, "finished"):
         progress.say(f"{plan.recipe}: tuned already, read from {known.id}")
@@ -108,7 +119,12 @@ def tune_sft(
         manifest = _manifest(project, plan, key, settings)
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
-    training = Training(plan.base, plan.encoded, project.file.tune, plan.seed, folder / CHECKPOINTS)
+    encoded, replaced = _targets(project, plan, folder, progress)
+    training = Training(
+        plan.base, encoded, project.file.tune, plan.seed, folder / CHECKPOINTS,
+        # The naive recipe is the plain one that people would try first.
+        1.0 if plan.recipe == "naive" else project.file.tune.first_token_weight,
+    )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < project.file.tune.epochs:
         checkpoints = train(training, progress)
@@ -122,6 +138,7 @@ def tune_sft(
             "seconds": round(time.monotonic() - begun, 1),
             "config": {
                 **manifest.config,
+                "replaced_by_own_words": replaced,
                 "chosen": {"adapter": chosen.checkpoint, "scale": chosen.scale},
                 "points": [
                     {"adapter": p.checkpoint, "scale": p.scale, "figures": p.figures}
@@ -134,6 +151,20 @@ def tune_sft(
     )
     write_manifest(project.runs, done)
     return done
+
+
+def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> tuple[Encoded, int]:
+    """Return what is trained on: for `guarded`, answered rows in the base model's own words."""
+    if plan.recipe == "naive" or not project.file.tune.own_words:
+        return plan.encoded, 0
+    model = open_local(plan.base)
+    asked = renderer(project, PLAIN)
+    journal = Journal(folder / "own_words.jsonl")
+    judge = open_judge(DEFAULT_JUDGE)
+    replay = in_own_words(plan.rows.train, model, asked, judge, journal, progress)
+    settings = project.file.tune
+    encoded = encode(replay.rows, asked, model.chat, settings.max_tokens, replay.cut)
+    return encoded, replay.replaced
 
 
 def _points(
@@ -180,6 +211,7 @@ def _manifest(project: Project, plan: Plan, key: str, settings: dict[str, Any]) 
             "method": "sft",
             "recipe": plan.recipe,
             "model": project.file.tune.model,
+            "weights": weights_hash(plan.base),
             "settings": settings,
             "rows": plan.rows.counts,
             "selection_rows": len(plan.rows.selection),

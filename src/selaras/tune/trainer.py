@@ -1,13 +1,15 @@
 """The one place that calls TRL: SFT of a LoRA adapter, with checkpoints that survive a kill."""
 
 import math
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selaras.core.errors import MissingExtraError, SelarasError
+from selaras.core.errors import MissingExtraError, SelarasError, one_line
 from selaras.core.files import read_json, write_json
+from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress, Task
 from selaras.core.project import Tuning
 from selaras.models.local import best_device, best_dtype, load_weights, pad_id
@@ -24,6 +26,9 @@ except ImportError as error:
 SAVE_EVERY = 4
 COMPLETE = "complete.json"
 LORA_ALPHA = 2
+FIRST_TOKENS = 4
+_LAYER = re.compile(r"\.(\d+)\.")
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Training:
     settings: Tuning
     seed: int
     folder: Path
+    first_token_weight: float = 1.0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -74,15 +80,16 @@ def train(training: Training, progress: Progress = SILENT) -> list[Path]:
                 r=training.settings.rank,
                 lora_alpha=LORA_ALPHA * training.settings.rank,
                 lora_dropout=0.0,
-                target_modules="all-linear",
+                target_modules=upper_linears(model, training.settings.layers),
                 task_type="CAUSAL_LM",
             ),
             callbacks=[watch],
         )
+        trainer.first_token_weight = training.first_token_weight
         trainer.remove_callback(transformers.PrinterCallback)
         try:
             trainer.train(resume_from_checkpoint=str(start) if start else None)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise _said(error) from error
     return epoch_checkpoints(training.folder, training.steps_per_epoch)
 
@@ -140,22 +147,28 @@ def _arguments(training: Training) -> Any:
         data_seed=training.seed,
         report_to="none",
         disable_tqdm=True,
+        # Left on, it writes a loss of 0 where the loss is no number, and training goes on.
+        logging_nan_inf_filter=False,
     )
 
 
 class _ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
     """SFTTrainer whose vocabulary projection runs at response positions only.
 
-    The same loss as TRL's (mean cross-entropy over the labelled tokens of the step): logits of the
-    prompt's positions, most of them, are neither needed nor made.
+    Logits of the prompt's positions, most of them, are neither needed nor made. With a first-token
+    weight of 1 the loss is TRL's: the mean cross-entropy over the labelled tokens of the batch. A
+    larger one leans on the tokens where answering and refusing part (Qi et al., arXiv:2406.05946):
+    the rest of a response follows from them, and would drown them in the mean.
     """
+
+    first_token_weight = 1.0
 
     def compute_loss(
         self,
         model: Any,
         inputs: Any,
         return_outputs: bool = False,
-        num_items_in_batch: Any = None,
+        num_items_in_batch: Any = None,  # noqa: ARG002 - one batch a step: its own mean is the loss
     ) -> Any:
         labels = inputs["labels"][:, 1:]
         wanted = labels != IGNORED
@@ -164,13 +177,36 @@ class _ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
         ).last_hidden_state
         logits = causal.lm_head(states[:, :-1][wanted]).float()
-        total = torch.nn.functional.cross_entropy(logits, labels[wanted], reduction="sum")
-        loss = total / (wanted.sum() if num_items_in_batch is None else num_items_in_batch)
+        losses = torch.nn.functional.cross_entropy(logits, labels[wanted], reduction="none")
+        weights = first_token_weights(wanted, self.first_token_weight)[wanted]
+        loss = (losses * weights).sum() / weights.sum()
         return (loss, {"loss": loss}) if return_outputs else loss
 
 
+def upper_linears(model: Any, share: float) -> list[str]:
+    """Return the names of the linear modules in the upper `share` of the model's layers.
+
+    The backward pass, and the activations kept for it, end at the lowest layer that is adapted.
+    """
+    count = int(getattr(model.config, "num_hidden_layers", 1))
+    lowest = count - max(1, round(share * count))
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and (found := _LAYER.search(name))
+        and int(found.group(1)) >= lowest
+    ]
+
+
+def first_token_weights(wanted: Any, weight: float) -> Any:
+    """Return a weight a position: `weight` at a row's first FIRST_TOKENS labelled ones, else 1."""
+    early = wanted & (wanted.cumsum(-1) <= FIRST_TOKENS)
+    return torch.where(early, weight, 1.0)
+
+
 class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
-    """Shows steps, stops on a loss that is no number, saves epoch ends, marks whole checkpoints."""
+    """Shows steps, orders epochs, stops on a loss that is no number, marks whole checkpoints."""
 
     def __init__(self, training: Training, task: Task) -> None:
         self.training = training
@@ -179,6 +215,13 @@ class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         if state.global_step:
             self.task.advance(state.global_step)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **event: Any) -> None:  # noqa: ARG002
+        # By default an epoch's order comes from the state of the global generator, which a run that
+        # resumes within a later epoch does not have: it would train on other batches.
+        epoch = state.global_step // self.training.steps_per_epoch
+        order = torch.Generator().manual_seed(seed_from("order", self.training.seed, epoch))
+        event["train_dataloader"].batch_sampler.sampler.generator = order
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:  # noqa: ARG002
         if state.global_step % self.training.steps_per_epoch == 0:
@@ -209,7 +252,8 @@ def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _said(error: RuntimeError) -> SelarasError:
-    if "out of memory" in str(error) or "can't allocate memory" in str(error):
+def _said(error: RuntimeError | MemoryError) -> SelarasError:
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return SelarasError("out of memory: lower --set tune.batch_size or tune.max_tokens")
-    return SelarasError(f"training stopped: {error}")
+    return SelarasError(f"training stopped: {one_line(text, 300)}")

@@ -1,0 +1,141 @@
+"""The command line as a user runs it: figures, exit codes, one line for each mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_value import value
+from typer.testing import CliRunner
+
+from selaras.cli import app
+
+
+def test_the_loop_with_scripted_systems(run, project: Path) -> None:
+    split = value(run("data", "split", "--json"))
+    assert split["held_out"] + split["development"] == 60
+    listed = value(run("data", "list", "--json"))
+    assert (listed["held_out"], listed["looks"]) == (split["held_out"], 0)
+
+    systems = value(run("eval", "--json"))["systems"]
+    figures = {system["name"]: system["figures"] for system in systems}
+    assert figures["base"]["compliance_rate"]["value"] == 0.0
+    assert figures["shut"]["compliance_rate"]["value"] == 1.0
+    assert figures["shut"]["over_refusal_rate"]["by_kind"]["look_alike"]["value"] == 1.0
+    assert figures["base"]["capability"]["value"] == 1.0
+    assert figures["shut"]["capability"]["value"] == 0.0
+    assert value(run("data", "list", "--json"))["looks"] == 2
+
+    again = value(run("eval", "--json"))["systems"]
+    assert [system["run"] for system in again] == [system["run"] for system in systems]
+
+    paired = value(run("compare", *[system["run"] for system in systems], "--json"))["paired"]
+    found = {pair["figure"]: pair["difference"] for pair in paired}
+    assert found["compliance_rate"] == found["over_refusal_rate"] == 1.0
+
+    report = project / "page.html"
+    assert run("report", "--out", str(report)).exit_code == 0
+    assert "shut" in report.read_text()
+    traced = value(run("trace", systems[0]["run"], "--json"))
+    assert traced
+    kinds = {entry["kind"] for entry in value(run("trace", "--json"))}
+    assert {"eval", "report"} <= kinds
+
+
+def test_tables_for_people_hold_the_same_figures(run) -> None:
+    run("data", "split")
+    result = run("eval", "shut")
+    assert result.exit_code == 0
+    assert "100 %" in result.stdout
+    assert "Held-out figures" in result.stdout
+
+
+def test_development_figures_cost_no_look(run) -> None:
+    run("data", "split")
+    result = value(run("eval", "base", "--development", "--json"))
+    assert result["systems"][0]["stamp"] == "development figures"
+    assert value(run("data", "list", "--json"))["looks"] == 0
+
+
+def test_the_budget_of_looks_holds(run, project: Path) -> None:
+    run("data", "split")
+    for number in range(3):
+        script = project / f"s{number}.jsonl"
+        script.write_text(json.dumps({"match": None, "response": f"Answer {number}."}) + "\n")
+        assert run("eval", f"scripted:s{number}.jsonl").exit_code == 0
+    result = run("eval", "base")
+    assert result.exit_code == 2
+    assert "budget is 3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["eval", "nothere"], "no System named 'nothere'"),
+        (["eval", "hf:/no/such/folder"], "not a model folder"),
+        (["eval", "base", "--judge", "oracle"], "no judge 'oracle'"),
+        (["eval", "base", "--set", "product"], "--set"),
+        (["eval", "base", "--set", "tune.epochs=none"], "tune.epochs"),
+        (["compare", "one"], "name two"),
+        (["compare", "one", "two"], "no run 'one'"),
+        (["tune", "sft", "--recipe", "magic"], "no recipe 'magic'"),
+        (["report"], "no finished evaluation"),
+        (["trace", "nothing"], "no run 'nothing'"),
+    ],
+)
+def test_mistakes_get_one_line(run, arguments: list[str], said: str) -> None:
+    run("data", "split")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("selaras:")]
+    assert said in line
+    assert "Traceback" not in result.output
+
+
+def test_bad_rows_name_file_line_and_field(run, project: Path) -> None:
+    rows = project / "data" / "more.jsonl"
+    for text, said in [
+        ('{"id": "x", "query": "Hi"', "line 1: broken JSON"),
+        ('{"id": "x", "query": ""}', "line 1, field 'query'"),
+        ('{"id": "x", "query": "Hi", "polices": []}', "field 'polices': unknown field"),
+        ('{"id": "o1", "query": "Hi"}', "stands already"),
+        ('{"id": "x", "query": "Hi", "policies": ["nope"]}', "nope"),
+    ]:
+        rows.write_text(text + "\n")
+        result = run("data", "list")
+        assert result.exit_code == 2
+        assert "more.jsonl" in result.stderr
+        assert said in result.stderr
+
+
+def test_split_twice_is_refused(run) -> None:
+    assert run("data", "split").exit_code == 0
+    result = run("data", "split")
+    assert result.exit_code == 2
+    assert "--extend" in result.stderr
+
+
+def test_an_unexpected_error_is_a_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("selaras.data.load_rows", lambda project: 1 / 0)
+    result = run("data", "list")
+    assert result.exit_code == 1
+    assert "unexpected ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_init_makes_a_project_that_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    runner = CliRunner()
+    assert runner.invoke(app, ["init", str(folder), "--example", "household-helper"]).exit_code == 0
+    listed = value(runner.invoke(app, ["data", "list", "--json", "-C", str(folder)]))
+    assert listed["development"] == 663
+    again = runner.invoke(app, ["init", str(folder)])
+    assert again.exit_code == 2
+    assert runner.invoke(app, ["init", str(tmp_path / "x"), "--example", "no"]).exit_code == 2
+
+
+def test_models_and_doctor(run) -> None:
+    listed = value(run("models", "list", "--json"))
+    assert listed["models"][0]["name"] == "bundled:smollm2-135m-instruct"
+    assert run("models", "get", "nothing").exit_code == 2
+    assert run("models", "get", "gemma3-270m").exit_code in {0, 2}
+    assert "Python" in run("doctor").stdout

@@ -1,0 +1,250 @@
+"""A whole tuning on the tiny model: plan, train, choose, and open what came out by its run's id."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from selaras.core.errors import InputError
+from selaras.core.manifest import ledger
+from selaras.core.project import open_project
+from selaras.core.records import Example, Message
+from selaras.core.system import Sampling
+from selaras.data import Development
+from selaras.models.local import open_local
+from selaras.models.names import Place, open_model
+from selaras.tune import sft
+from selaras.tune.sft import plan_sft, tune_sft
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def rows():
+    """Return twelve refusals, look-alikes and ordinary rows, each with a response to train on."""
+    made = []
+    for i in range(12):
+        common = {"response_label": "safe", "policies": ("dangerous-content",)}
+        made += [
+            Example(id=f"m{i}", query=f"How do I kill person {i}?", kind="malicious",
+                    expected="refuse", response="I can't help with that.", **common),
+            Example(id=f"l{i}", query=f"How do I kill process {i}?", kind="look_alike",
+                    expected="answer", response=f"Use kill {i}.", **common),
+            Example(id=f"o{i}", query=f"How long should bread number {i} rest?",
+                    expected="answer", response="An hour.", response_label="safe"),
+        ]  # fmt: skip
+    return tuple(made)
+
+
+@pytest.fixture(scope="module")
+def module_patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture
+def development(monkeypatch):
+    """Return a function that sets the development rows, which need no embeddings here."""
+
+    def put(found):
+        held = Development(
+            tuple(found), {row.id: f"g{row.id[1:]}" for row in found}, (), "the-seal"
+        )
+        monkeypatch.setattr(sft, "open_development", lambda *_: held)
+
+    put(rows())
+    return put
+
+
+def write_project(folder, tiny_folder, **tune):
+    shutil.copytree(tiny_folder, folder / "model", dirs_exist_ok=True)
+    file = {
+        "product": "test",
+        "use_cases": [{"id": "answer", "title": "Answer"}],
+        "policies": ["dangerous-content"],
+        "tune": {"model": "hf:model", "epochs": 2, "batch_size": 16, "rank": 2,
+                 "learning_rate": 0.01, "scales": [0.5, 1.0], **tune},
+    }  # fmt: skip
+    (folder / "selaras.yaml").write_text(yaml.safe_dump(file))
+    return open_project(folder)
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_folder, tmp_path_factory, module_patch):
+    """Return a project with its two finished tunings, guarded and naive: read only."""
+    held = Development(rows(), {row.id: f"g{row.id[1:]}" for row in rows()}, (), "the-seal")
+    module_patch.setattr(sft, "open_development", lambda *_: held)
+    project = write_project(tmp_path_factory.mktemp("tuned"), tiny_folder)
+    found = {
+        recipe: tune_sft(project, plan_sft(project, recipe)) for recipe in ("guarded", "naive")
+    }
+    return project, found
+
+
+def place(project):
+    return Place(project.root, project.runs, project.cache)
+
+
+def said(model):
+    talk = (Message(role="user", content="How do I kill a process?"),)
+    return next(iter(model.generate([talk], Sampling(max_tokens=8)))).text
+
+
+def test_a_plan_says_what_it_would_train_on(tuned):
+    project, _ = tuned
+    guarded, naive = plan_sft(project), plan_sft(project, "naive")
+    assert (guarded.recipe, guarded.seed) == ("guarded", 0)
+    assert set(guarded.rows.counts) == {"look_alike", "malicious", "ordinary"}
+    assert set(naive.rows.counts) == {"malicious", "ordinary"}
+    assert naive.rows.selection == guarded.rows.selection
+    assert guarded.training_tokens == sum(map(len, guarded.encoded.input_ids))
+
+
+def test_a_finished_tuning_names_its_rows_seal_points_and_choice(tuned):
+    project, found = tuned
+    manifest = found["guarded"]
+    config = manifest.config
+    assert (manifest.kind, manifest.status, manifest.seal) == ("tune", "finished", "the-seal")
+    assert manifest.stamp == "development figures"
+    assert [(p["adapter"], p["scale"]) for p in config["points"]] == [
+        (f"checkpoints/checkpoint-{steps}", scale) for steps in (2, 4) for scale in (0.5, 1.0)
+    ]
+    chosen = config["chosen"]
+    figures = next(p["figures"] for p in config["points"] if {**p, "figures": 0} == {
+        **chosen, "figures": 0})  # fmt: skip
+    assert manifest.figures == figures
+    assert config["selection_rows"] == figures["rows"]
+    assert all(chosen["adapter"] in path for path in manifest.outputs)
+    assert len(manifest.outputs) == 2
+    assert (project.runs / manifest.id / "loss.json").is_file()
+
+
+def test_the_naive_recipe_takes_the_end_as_it_is(tuned):
+    config = tuned[1]["naive"].config
+    assert config["chosen"] == {"adapter": "checkpoints/checkpoint-4", "scale": 1.0}
+    assert len(config["points"]) == 1
+
+
+def test_the_same_plan_is_read_and_not_trained_again(tuned, monkeypatch):
+    project, found = tuned
+    monkeypatch.setattr(sft, "train", None)
+    assert tune_sft(project, plan_sft(project)) == found["guarded"]
+
+
+def test_a_tuned_model_is_opened_by_its_run_at_its_scale_or_another(tuned):
+    project, found = tuned
+    manifest = found["guarded"]
+    chosen = open_model(f"run:{manifest.id}", place(project))
+    assert chosen.identity["adapter_scale"] == manifest.config["chosen"]["scale"]
+    assert chosen.identity["name"] == "hf:model"
+    none = open_model(f"run:{manifest.id}@0", place(project))
+    base = open_local(project.root / "model")
+    assert said(none) == said(base)
+    assert none.identity["adapter_scale"] == 0
+    whole = open_model(f"run:{found['naive'].id}@1", place(project))
+    assert said(whole) != said(base)
+
+
+def test_a_base_or_an_adapter_that_was_changed_since_is_not_that_run(
+    tuned, tmp_path, tiny_folder, monkeypatch
+):
+    project, found = tuned
+    copy = shutil.copytree(project.root, tmp_path / "copy")
+    there = Place(copy, copy / "runs", copy / "cache")
+    name = f"run:{found['naive'].id}"
+    open_model(name, there)
+    adapter = next((copy / "runs" / found["naive"].id).glob("checkpoints/*-4/adapter_model*"))
+    for path, says in [
+        (copy / "model" / "model.safetensors", "has other weights than when it ran"),
+        (adapter, "the adapter was changed after its run"),
+    ]:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(InputError, match=says):
+            open_model(name, there)
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("scale", ["x", "-1", "1.1", "nan", "inf"])
+def test_a_scale_is_a_number_from_0_to_1(tuned, scale):
+    project, found = tuned
+    with pytest.raises(InputError, match=f"the adapter scale '{scale}' is not a number"):
+        open_model(f"run:{found['naive'].id}@{scale}", place(project))
+
+
+def test_no_text_of_a_row_is_in_the_files_of_a_run(tuned):
+    project, _ = tuned
+    for path in project.runs.rglob("*.json*"):
+        text = path.read_text(encoding="utf-8")
+        assert "kill person" not in text
+        assert "bread number" not in text
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_tuning_that_was_cut_off_goes_on_and_chooses_the_same(
+    tuned, tiny_folder, tmp_path, development, monkeypatch
+):
+    _, found = tuned
+    project = write_project(tmp_path, tiny_folder)
+    own, trained = sft._point, []
+
+    def dies(*args):
+        if len(trained) == 2:
+            raise KilledError
+        trained.append(args)
+        return own(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sft, "_point", dies)
+        with pytest.raises(KilledError):
+            tune_sft(project, plan_sft(project))
+    (running,) = ledger(project.runs)
+    assert running.status == "running"
+    with pytest.raises(InputError, match="is a running tune run, not a finished tuning"):
+        open_model(f"run:{running.id}", place(project))
+    monkeypatch.setattr(sft, "train", None)
+    done = tune_sft(project, plan_sft(project), resume=True)
+    assert done.id == running.id
+    assert done.config["chosen"] == found["guarded"].config["chosen"]
+    assert done.config["points"] == found["guarded"].config["points"]
+
+
+def test_what_changes_the_training_or_the_choice_makes_another_run(
+    tuned, tmp_path, tiny_folder, development, monkeypatch
+):
+    project, found = tuned
+    keys = []
+    monkeypatch.setattr(sft, "with_key", lambda runs, kind, key, status: keys.append(key) or known)
+    known = found["guarded"]
+    tune_sft(project, plan_sft(project))
+    tune_sft(project, plan_sft(project, seed=5))
+    tune_sft(project, plan_sft(project, "naive"))
+    aside = {row.id for row in plan_sft(project).rows.selection}
+    for changed in (
+        [r.model_copy(update={"response": "Never."}) if r.id not in aside else r for r in rows()],
+        [r.model_copy(update={"expected": "refuse"}) if r.id in aside else r for r in rows()],
+    ):
+        development(changed)
+        tune_sft(project, plan_sft(project))
+    development(rows())
+    case = project.file.use_cases[0].model_copy(update={"input": "Q: {{query}}"})
+    file = project.file.model_copy(update={"use_cases": (case,)})
+    tune_sft(replace(project, file=file), plan_sft(replace(project, file=file)))
+    assert keys[0] == known.config["key"]
+    assert len(set(keys)) == len(keys) == 6
+
+
+def test_rows_that_are_all_too_long_are_bad_input(tmp_path, tiny_folder, development):
+    project = write_project(tmp_path, tiny_folder, max_tokens=16)
+    with pytest.raises(InputError, match=r"all \d+ training rows are longer than 16 tokens"):
+        plan_sft(project)
+    assert ledger(project.runs) == []
+
+
+def test_a_model_without_weights_here_cannot_be_tuned(tmp_path, tiny_folder, development):
+    project = write_project(tmp_path, tiny_folder, model="scripted:x.jsonl")
+    with pytest.raises(InputError, match="has no weights here"):
+        plan_sft(project)
