@@ -21,7 +21,7 @@ from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
-BATCH = 128
+BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
