@@ -259,7 +259,7 @@ def killed(folder, at, when):
     src = str(Path(__file__).parents[2] / "src")
     return subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), str(at), when, rows],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": src},
     )  # fmt: skip
 

@@ -318,7 +318,7 @@ def test_several_processes_at_once_convert_once(tmp_path):
     ]
     for process in running:
         assert process.stdout.readline() == "ready\n"
-    found = {process.communicate("go\n", timeout=30)[0] for process in running}
+    found = {process.communicate("go\n", timeout=300)[0] for process in running}
     assert [process.returncode for process in running] == [0, 0, 0]
     assert len(found) == 1
     assert (tmp_path / "log").read_text() == "converted\n"

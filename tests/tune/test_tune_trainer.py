@@ -199,7 +199,7 @@ def test_a_training_killed_hard_goes_on_with_the_same_adapter(trained, training,
     source = str(Path(__file__).parents[2] / "src")
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(cut.base), str(tmp_path)],
-        input=json.dumps(given), capture_output=True, text=True, timeout=120, check=False,
+        input=json.dumps(given), capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -1,6 +1,7 @@
 """How fast this machine runs a model, measured in a few seconds, to forecast a run's time."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from selaras.core.records import Message
@@ -23,16 +24,21 @@ class Speed:
 
 
 def measure_speed(model: LocalModel) -> Speed:
-    """Return the speed of a model, from one forward pass and one short generation."""
+    """Return the speed of a model: the better of two forward passes and two short generations."""
     ids = torch.full((ROWS, LENGTH), 7, device=model.model.device)
+    talk = [(Message(role="user", content="How do I clean a kettle?"),)] * model.batch_size
     with torch.inference_mode():
-        model.model(input_ids=ids[:, :8], logits_to_keep=1)
+        reading = _fastest(lambda: model.model(input_ids=ids, logits_to_keep=1))
+    writing = _fastest(lambda: list(model.generate(talk, Sampling(max_tokens=NEW))))
+    read = ROWS * LENGTH / reading
+    return Speed(read, read / TRAINING_COST, len(talk) * NEW / writing)
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    """Return the shorter time of two runs: the first one warms up, and others disturb either."""
+    times = []
+    for _ in range(2):
         begun = time.perf_counter()
-        model.model(input_ids=ids, logits_to_keep=1)
-        read = ROWS * LENGTH / (time.perf_counter() - begun)
-    talk = (Message(role="user", content="How do I clean a kettle?"),)
-    begun = time.perf_counter()
-    made = list(model.generate([talk] * model.batch_size, Sampling(max_tokens=NEW)))
-    tokens = sum(max(1, generation.tokens) for generation in made)
-    generated = tokens / (time.perf_counter() - begun)
-    return Speed(read, read / TRAINING_COST, generated)
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)
