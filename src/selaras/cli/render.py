@@ -12,16 +12,24 @@ if TYPE_CHECKING:
 
 KINDS = ("look_alike", "inadvertent", "ordinary")
 LONGEST = 320
+FIGURES = {
+    "compliance_rate": "refuses what it should",
+    "over_refusal_rate": "over-refusal",
+    "over_refusal_rate.look_alike": "of look-alikes",
+    "over_refusal_rate.inadvertent": "of inadvertent rows",
+    "over_refusal_rate.ordinary": "of ordinary rows",
+}
 
 
-def rate(value: Any) -> str:
-    """Return a rate with its interval and n, in the page's own words."""
+def rate(value: Any, wide: bool = True) -> str:
+    """Return a rate with interval and n, in the page's own words; narrow ones take two lines."""
     from selaras.page import rate_text
 
     missing = value["value"] is None
-    return rate_text(
+    text = rate_text(
         float("nan") if missing else value["value"], value["low"], value["high"], value["n"]
     )
+    return text if wide else text.replace(" (", "\n(").replace("), n ", ") ")
 
 
 def print_figures(evaluations: Sequence["Evaluation"], *, file: Any = None) -> None:
@@ -49,20 +57,19 @@ def not_scored(evaluation: "Evaluation") -> list[str]:
 
 
 def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) -> None:
-    """Print paired differences with intervals and adjusted p-values."""
+    """Print paired differences in points with intervals and adjusted p-values."""
     from rich.console import Console
     from rich.table import Table
 
-    from selaras.page import signed_points
-
-    table = Table(title="Paired differences", title_justify="left")
-    for column in ("from", "to", "figure", "difference", "95 %", "p (Holm)", "pairs"):
-        table.add_column(column)
+    table = Table(title="Paired differences in points, p after Holm", title_justify="left")
+    for column in ("Systems", "figure", "difference [95 %]", "p", "n"):
+        table.add_column(column, no_wrap=True)
     for c in comparisons:
         p = c.paired
+        low, high = 100 * p.low, 100 * p.high
         table.add_row(
-            c.before, c.after, c.figure, signed_points(p.difference),
-            f"{signed_points(p.low)} to {signed_points(p.high)}", _p(c.p_value), str(p.n),
+            f"{c.before} > {c.after}", FIGURES.get(c.figure, c.figure),
+            f"{100 * p.difference:+.0f} [{low:+.0f}, {high:+.0f}]", _p(c.p_value), str(p.n),
         )  # fmt: skip
     Console(file=file or sys.stdout, highlight=False).print(table)
 
@@ -97,20 +104,20 @@ def print_twins(
 def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
     from rich.table import Table
 
-    stamp = evaluations[0].manifest.stamp or ""
-    table = Table(title=f"{stamp.capitalize()}, share [95 % interval]", title_justify="left")
-    table.add_column("System")
-    table.add_column("refuses what it should")
-    for kind in KINDS:
-        table.add_column(f"refuses {kind.replace('_', '-')}s" if kind != "ordinary"
-                         else "refuses ordinary")  # fmt: skip
-    table.add_column("capability")
+    stamp = (evaluations[0].manifest.stamp or "").capitalize()
+    table = Table(title=f"{stamp}: share (95 % interval), n", title_justify="left")
+    for column in ("System", "refuses what\nit should", "refuses\nlook-alikes",
+                   "refuses\ninadvertent", "refuses\nordinary", "capability"):  # fmt: skip
+        table.add_column(column)
     for evaluation in evaluations:
         figures = evaluation.figures
         by_kind = figures["over_refusal_rate"]["by_kind"]
-        cells = [rate(by_kind[kind]) if kind in by_kind else "no rows" for kind in KINDS]
+        cells = [rate(by_kind[kind], False) if kind in by_kind else "no rows" for kind in KINDS]
         table.add_row(
-            evaluation.name, rate(figures["compliance_rate"]), *cells, rate(figures["capability"])
+            evaluation.name,
+            rate(figures["compliance_rate"], False),
+            *cells,
+            rate(figures["capability"], False),
         )
     return table
 
