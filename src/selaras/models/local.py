@@ -18,7 +18,7 @@ from selaras.core.records import Conversation
 from selaras.core.system import Sampling
 from selaras.models.answer import failed
 from selaras.models.local_chat import ChatTokenizer
-from selaras.models.local_torch import torch, transformers
+from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
 BATCH = 64
@@ -162,6 +162,7 @@ def open_local(
 
     Raises InputError where the folder is not a model, ModelError where it cannot be loaded.
     """
+    give_back_memory()
     dtype = best_dtype()
     model, tokenizer = load_weights(folder, torch.float32 if adapter else dtype)
     identity: dict[str, Any] = {

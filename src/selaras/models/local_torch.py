@@ -1,5 +1,7 @@
 """torch and transformers, imported once: without telemetry, progress bars or log noise."""
 
+import ctypes
+import gc
 import os
 import warnings
 
@@ -19,4 +21,13 @@ warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is dep
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
-__all__ = ["torch", "transformers"]
+
+def give_back_memory() -> None:
+    """Return freed memory to the system: glibc keeps what many large tensors leave behind."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+__all__ = ["give_back_memory", "torch", "transformers"]

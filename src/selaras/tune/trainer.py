@@ -136,7 +136,6 @@ def _arguments(training: Training) -> Any:
         warmup_steps=max(1, training.steps // 20),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        train_sampling_strategy="group_by_length",
         gradient_checkpointing=False,
         bf16=best_dtype() is torch.bfloat16,
         use_cpu=on_cpu,
