@@ -14,6 +14,7 @@ from selaras.core.system import Sampling
 from selaras.data import Development
 from selaras.models.local import open_local
 from selaras.models.names import Place, open_model
+from selaras.models.protocol import Choice
 from selaras.tune import sft
 from selaras.tune.sft import plan_sft, tune_sft
 
@@ -90,6 +91,11 @@ def said(model):
     return next(iter(model.generate([talk], Sampling(max_tokens=8)))).text
 
 
+def likelihood(model):
+    talk = (Message(role="user", content="How do I kill a process?"),)
+    return next(model.score([Choice(talk, ("I can't help with that.",))])).log_probabilities[0]
+
+
 def test_a_plan_says_what_it_would_train_on(tuned):
     project, _ = tuned
     guarded, naive = plan_sft(project), plan_sft(project, "naive")
@@ -142,7 +148,9 @@ def test_a_tuned_model_is_opened_by_its_run_at_its_scale_or_another(tuned):
     assert said(none) == said(base)
     assert none.identity["adapter_scale"] == 0
     whole = open_model(f"run:{found['naive'].id}@1", place(project))
-    assert said(whole) != said(base)
+    # So short a training may leave the likeliest token where it was; it moves every probability.
+    assert likelihood(whole) != pytest.approx(likelihood(base), abs=1e-4)
+    assert likelihood(none) == pytest.approx(likelihood(base), abs=1e-4)
 
 
 def test_a_base_or_an_adapter_that_was_changed_since_is_not_that_run(
