@@ -147,12 +147,12 @@ def quickstart(
     tuned = {recipe: tune(project, recipe, resume, progress) for recipe in RECIPES}
     specs = {**project.file.systems, **tuned_specs(project, tuned)}
     twins = shown_twins(project, progress)
+    suite = held_out_suite(project)
+    shown = development_suite(open_development(project), twins)
     evaluations, showcase = [], []
     for name, spec in specs.items():
         opened = open_system(project, name, spec, progress)
-        suite = held_out_suite(project)
         evaluations.append(evaluate(project, opened, suite, resume=resume, progress=progress))
-        shown = development_suite(open_development(project), twins)
         showcase.append(
             evaluate(project, opened, shown, checks=(), resume=resume, progress=progress)
         )

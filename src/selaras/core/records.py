@@ -121,5 +121,4 @@ class Preference(Query):
         return [*super()._content(), self.response_a, self.response_b]
 
 
-Row = Query | Example | Preference
 RECORDS: dict[str, type[Query]] = {model.record: model for model in (Query, Example, Preference)}
