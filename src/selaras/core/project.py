@@ -10,10 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from selaras.core.check import checked
 from selaras.core.errors import InputError
 from selaras.core.files import read_text
-from selaras.core.records import Expected, Identifier, Record
+from selaras.core.records import Expected, Identifier, Kind, Record
 from selaras.core.system import SystemSpec
 
 FILE = "selaras.yaml"
+Share = Annotated[float, Field(ge=0, le=1)]
 Enforcer = Literal["prompt", "tune", "safeguard", "review", "none"]
 
 
@@ -68,6 +69,31 @@ class Tuning(Record):
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
 
 
+class AuditSettings(Record):
+    """What the audits of `selaras data audit` ask of the rows.
+
+    `minimum` is the fewest rows of a cell (policy x use case x kind) and `minimum_look_alikes` of a
+    policy's look-alikes; `kinds` are those that every listed policy should have in every one of
+    `use_cases` (all of the project's where none is named). `adversarial` is the band that the
+    share of inadvertent and malicious queries among RL rows should lie in. `languages` are ISO
+    639-1 codes that rows may be in; none named means that the most frequent one counts as theirs.
+    """
+
+    minimum: int = Field(default=5, ge=1)
+    minimum_look_alikes: int = Field(default=10, ge=0)
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    use_cases: tuple[str, ...] = ()
+    adversarial: tuple[Share, Share] = (0.3, 0.7)
+    languages: tuple[str, ...] = ()
+
+    @field_validator("adversarial")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the lower bound comes first")
+        return value
+
+
 class ProjectFile(Record):
     """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored."""
 
@@ -82,6 +108,7 @@ class ProjectFile(Record):
     held_out_share: float = Field(default=0.3, gt=0, lt=0.9)
     look_budget: int = Field(default=10, ge=1)
     gates: tuple[Gate, ...] = ()
+    audit: AuditSettings = AuditSettings()
     tune: Tuning = Tuning()
     seed: int = 0
 

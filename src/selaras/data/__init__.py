@@ -1,13 +1,23 @@
 """Rows: reading, splitting, sealing. The sealed rows' door is `selaras.data.opener`."""
 
 from selaras.data.development import DEVELOPMENT_FIGURES, Development, open_development
+from selaras.data.finding import AuditInput, Evidence, Figures, Finding, Proposal
 from selaras.data.rows import Rows, load_rows, parse_row, read_rows, write_rows
 from selaras.data.seal import looks_at, read_seal
 from selaras.data.sealing import SplitResult, split_project
 
+# What `selaras data audit` runs, in this order: name to an `Audit` (see selaras.data.finding).
+AUDITS: dict[str, str] = {}
+
 __all__ = [
+    "AUDITS",
     "DEVELOPMENT_FIGURES",
+    "AuditInput",
     "Development",
+    "Evidence",
+    "Figures",
+    "Finding",
+    "Proposal",
     "Rows",
     "SplitResult",
     "load_rows",
