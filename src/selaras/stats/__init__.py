@@ -1,25 +1,36 @@
 """Small-sample statistics of yes/no evaluations, on numpy alone.
 
-Rates (`intervals`), paired differences (`paired`), several tests at once (`multiple`), agreement
-of two raters (`agreement`) and planning (`power`). Left out: models, Bayesian intervals, and
-anything that needs scipy.
+Rates (`intervals`), paired differences (`paired`), bounds for gates (`bounds`), several tests at
+once (`multiple`), agreement of two raters (`agreement`), a judge's rate corrected by labels
+(`ppi`), anything else (`bootstrap`) and planning (`power`). Left out: models, Bayesian intervals,
+and anything that needs scipy.
 """
 
 from selaras.stats.agreement import cohen_kappa
+from selaras.stats.bootstrap import bca
+from selaras.stats.bounds import difference_bounds, effective_clusters, rate_bounds
 from selaras.stats.intervals import Interval, clopper_pearson, clustered_wilson, wilson
 from selaras.stats.multiple import holm
 from selaras.stats.paired import PairedDifference, paired_difference
-from selaras.stats.power import paired_n, zero_hits_upper
+from selaras.stats.power import paired_n, smallest_n, zero_hits_upper
+from selaras.stats.ppi import PowerTuned, ppi_mean
 
 __all__ = [
     "Interval",
     "PairedDifference",
+    "PowerTuned",
+    "bca",
     "clopper_pearson",
     "clustered_wilson",
     "cohen_kappa",
+    "difference_bounds",
+    "effective_clusters",
     "holm",
     "paired_difference",
     "paired_n",
+    "ppi_mean",
+    "rate_bounds",
+    "smallest_n",
     "wilson",
     "zero_hits_upper",
 ]

@@ -17,13 +17,17 @@ from selaras.stats._binomial import upper_tail
 from selaras.stats._clusters import ClusterSum, as_bits, cluster_sums, robust_variance
 from selaras.stats._newcombe import PairedTable, newcombe_bounds
 from selaras.stats._quantiles import two_sided_t, two_sided_z
+from selaras.stats._tango import tango_bounds
 
 # 2^16 sign patterns take a millisecond; each further cluster doubles that.
 _EXACT_CLUSTERS = 16
 _FLIPS = 20_000
 
 Test = Literal["mcnemar-exact", "sign-flip-exact", "sign-flip-monte-carlo"]
-IntervalKind = Literal["newcombe", "cluster-t", "newcombe-clusters"]
+Score = Literal["newcombe", "tango"]
+IntervalKind = Literal["newcombe", "tango", "cluster-t", "newcombe-clusters", "tango-clusters"]
+_SCORES = {"newcombe": newcombe_bounds, "tango": tango_bounds}
+_SHRUNK: dict[Score, IntervalKind] = {"newcombe": "newcombe-clusters", "tango": "tango-clusters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,20 @@ def paired_difference(
     clusters: Sequence[Hashable] | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    score: Score = "newcombe",
 ) -> PairedDifference:
     """Return mean(after) - mean(before) over paired rows, with a p-value and an interval.
 
-    Singletons: exact McNemar test and Newcombe's method 10. Otherwise: a sign-flip test of
-    cluster sums, exact up to 16 non-zero sums and 20,000 seeded flips beyond, and a t interval
-    from the cluster-robust variance on clusters - 1 degrees of freedom. Where that variance is
-    zero or undefined (no row changed, all changed alike, one cluster), Newcombe's interval with
-    the clusters as sample size stands in, so the width is never zero. Test and interval are
-    separate methods and can disagree at the edge of significance.
+    Singletons: exact McNemar test and Newcombe's method 10, or Tango's score interval. Otherwise:
+    a sign-flip test of cluster sums, exact up to 16 non-zero sums and 20,000 seeded flips beyond,
+    and a t interval from the cluster-robust variance on clusters - 1 degrees of freedom. Where that
+    variance is zero or undefined (no row changed, all changed alike, one cluster), the score
+    interval with the clusters as sample size stands in, so the width is never zero. Test and
+    interval are separate methods and can disagree at the edge of significance.
 
-    Source: McNemar (1947), exact form; Newcombe (1998); Liang & Zeger (1986) with CR1; the flip
-    test is Fisher's randomisation test, its Monte-Carlo p-value after Phipson & Smyth (2010).
+    Source: McNemar (1947), exact form; Newcombe (1998); Tango (1998); Liang & Zeger (1986) with
+    CR1; the flip test is Fisher's randomisation test, its Monte-Carlo p-value after Phipson &
+    Smyth (2010).
 
     Args:
         before: one outcome a row.
@@ -80,6 +86,7 @@ def paired_difference(
         clusters: one label a row; None makes every row its own cluster.
         confidence: two-sided level, 0 < confidence < 1.
         seed: for the Monte-Carlo flips.
+        score: which score interval stands for singletons.
 
     Returns:
         A `PairedDifference`; without rows its difference is nan, its interval [-1, 1], p 1.
@@ -100,7 +107,7 @@ def paired_difference(
     groups = cluster_sums(changes, range(len(old)) if clusters is None else clusters)
     gained, lost = changes.count(1), changes.count(-1)
     table = PairedTable(sum(new) - gained, gained, lost, len(old) - sum(new) - lost)
-    low, high, interval = _interval(table, groups, confidence)
+    low, high, interval = _interval(table, groups, confidence, score)
     p_value, test = _test(gained, lost, groups, seed)
     return PairedDifference(
         difference=(gained - lost) / len(old) if old else math.nan,
@@ -117,16 +124,17 @@ def paired_difference(
 
 
 def _interval(
-    table: PairedTable, groups: Sequence[ClusterSum], confidence: float
+    table: PairedTable, groups: Sequence[ClusterSum], confidence: float, score: Score
 ) -> tuple[float, float, IntervalKind]:
     if not groups:
-        return -1.0, 1.0, "newcombe"
+        return -1.0, 1.0, score
+    bounds = _SCORES[score]
     if all(group.size == 1 for group in groups):
-        return *newcombe_bounds(table, confidence), "newcombe"
+        return *bounds(table, confidence), score
     variance = robust_variance(groups)
     # A t interval would be a point here, or the whole range.
     if variance in (0, math.inf):
-        return *newcombe_bounds(table.scaled_to(len(groups)), confidence), "newcombe-clusters"
+        return *bounds(table.scaled_to(len(groups)), confidence), _SHRUNK[score]
     difference = (table.gained - table.lost) / table.n
     half = two_sided_t(confidence, len(groups) - 1) * math.sqrt(variance)
     return max(-1.0, difference - half), min(1.0, difference + half), "cluster-t"

@@ -1,10 +1,11 @@
-"""Planning: how many rows show a difference, and what zero hits rule out.
+"""Planning: how many rows show a difference or decide a bound, and what zero hits rule out.
 
 Why: an evaluation of 100 prompts cannot see 3 points, and no hit in 50 does not mean none.
 Both are known before any model runs.
 """
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 
 from selaras.stats.intervals import wilson
@@ -43,6 +44,33 @@ def paired_n(difference: float, discordance: float, power: float = 0.8, alpha: f
     null = normal.inv_cdf(1 - alpha / 2) * math.sqrt(discordance)
     alternative = normal.inv_cdf(power) * math.sqrt(discordance - difference**2)
     return math.ceil(((null + alternative) / difference) ** 2)
+
+
+def smallest_n(enough: Callable[[int], bool], most: int = 50_000) -> int | None:
+    """Return about the smallest n that is enough, in two digits, or None where none is.
+
+    Args:
+        enough: whether n rows would do; true from some n on, but for the steps of whole counts.
+        most: the largest n that is tried, at least 1.
+
+    Returns:
+        A number of rows from 16 on, rounded up to two digits and at most 2 % above the smallest.
+
+    Example:
+        >>> smallest_n(lambda n: zero_hits_upper(n) <= 0.01), smallest_n(lambda n: False)
+        (390, None)
+    """
+    high = 16
+    while not enough(high):
+        high *= 2
+        if high > most:
+            return None
+    low = high // 2
+    while high - low > max(1, high // 50):
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    step: int = 10 ** max(0, len(str(high)) - 2)
+    return -(-high // step) * step
 
 
 def zero_hits_upper(n: int, confidence: float = 0.95) -> float:

@@ -1,0 +1,37 @@
+"""Coverage: what docs/evaluate.md shows holds, with fewer draws."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("coverage_", ROOT / "benchmarks" / "coverage.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_wrong_interval_would_be_seen(benchmark: ModuleType) -> None:
+    found = {row["name"]: row for row in benchmark.measured((30,), draws=5, rates=5)["rows"]}
+    assert found["Wald (for comparison)"]["least"] < 0.6
+    assert 0.93 < found["Wilson"]["mean"] < 0.97
+    assert found["gate: Tango, corrected"]["least"] >= 0.95
+    assert "Wilson" in benchmark.shown(benchmark.measured((10,), draws=2, rates=3))
+
+
+@pytest.mark.real
+def test_intervals_cover_and_gates_never_fall_short(benchmark: ModuleType) -> None:
+    for row in benchmark.measured((30, 100, 300), draws=150, rates=13)["rows"]:
+        if row["name"].startswith("gate"):
+            # Enumerated ones are exact; 150 draws of a simulated one leave four standard errors.
+            slack = 0 if "repeated" not in row["name"] else 0.07
+            assert row["least"] >= 0.95 - slack, row
+            assert row["mean"] >= 0.95, row
+        elif row["ours"] and not row["name"].startswith("PPI"):
+            assert 0.93 <= row["mean"] <= 0.97, row
