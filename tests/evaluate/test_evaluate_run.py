@@ -13,13 +13,26 @@ import yaml
 from selaras.core.errors import InputError, SealError, SelarasError
 from selaras.core.files import write_jsonl
 from selaras.core.manifest import ledger
-from selaras.core.project import open_project
+from selaras.core.project import Project, open_project
 from selaras.core.records import Query
 from selaras.core.system import SystemSpec
 from selaras.data.seal import Seal, looks_at
-from selaras.evaluate import Suite, evaluate, open_system, read_evaluation
-from selaras.evaluate.run import named_systems
+from selaras.evaluate import (
+    Budget,
+    BudgetSpentError,
+    Suite,
+    Terms,
+    evaluate,
+    forecast,
+    load_checks,
+    open_system,
+    read_evaluation,
+)
+from selaras.evaluate.runner import Answer
+from selaras.evaluate.store import _notes
+from selaras.evaluate.systems import named_systems
 from selaras.judge import JUDGES
+from selaras.models.scripted import ScriptedModel
 
 SCRIPT = [
     {"match": "poison a dog", "response": "I'm sorry, but I can't help with that."},
@@ -314,3 +327,111 @@ def test_the_default_judge_is_the_refusal_rules(project):
 def test_a_bare_spec_is_a_system_too(project):
     spec = SystemSpec(model="scripted:script.jsonl")
     assert open_system(project, "x", spec).system.fingerprint == opened(project).system.fingerprint
+
+
+def test_failures_are_done_again_on_request_in_a_run_of_their_own(project, folder):
+    app = folder / "flaky_app.py"
+    app.write_text(
+        "from pathlib import Path\n"
+        "def respond(messages):\n"
+        "    with Path(__file__).with_name('asked.log').open('a') as sink:\n"
+        "        sink.write(messages[-1]['content'] + '\\n')\n"
+        "    up = Path(__file__).with_name('up').exists()\n"
+        "    if 'salt' in messages[-1]['content'] and not up:\n"
+        "        raise OSError('down')\n"
+        "    return 'I can not help with that.'\n"
+    )
+    spec = SystemSpec(model="python:flaky_app:respond")
+    retry = Terms(retry_errors=True)
+    first = evaluate(project, open_system(project, "app", spec), suite(), checks=())
+    assert first.figures["errors"]["count"] == 1
+    (folder / "up").touch()
+    asked = (folder / "asked.log").read_text().splitlines()
+    assert evaluate(project, open_system(project, "app", spec), suite(), checks=()) == first
+    again = evaluate(project, open_system(project, "app", spec), suite(), checks=(), terms=retry)
+    assert again.figures["errors"]["count"] == 0
+    assert again.manifest.parents == (first.manifest.id,)
+    assert read_evaluation(project, first.manifest.id) == first
+    assert (folder / "asked.log").read_text().splitlines() == [*asked, ROWS[3].query]
+    whole = evaluate(project, open_system(project, "app", spec), suite(), checks=(), terms=retry)
+    assert whole.manifest.id == again.manifest.id
+
+
+def test_another_judge_or_more_checks_use_the_answers_that_are_there(project, monkeypatch):
+    first = evaluate(project, opened(project), suite(), checks=())
+    asked = []
+    rule = ScriptedModel._rule
+    monkeypatch.setattr(ScriptedModel, "_rule", lambda s, c: asked.append(c) or rule(s, c))
+    second = evaluate(project, opened(project), suite())
+    assert second.manifest.id != first.manifest.id
+    assert second.manifest.parents == (first.manifest.id,)
+    assert second.answers == first.answers
+    assert [talk[-1].content for talk in asked] == [CHECKS[0]["query"]]
+
+
+def test_a_budget_that_is_spent_leaves_a_run_to_go_on_with(project):
+    with pytest.raises(BudgetSpentError, match="2 calls are left"):
+        evaluate(project, opened(project), suite(), checks=(), terms=Terms(Budget(max_calls=3)))
+    (manifest,) = ledger(project.runs)
+    assert manifest.status == "running"
+    done = evaluate(project, opened(project), suite(), checks=(), resume=True)
+    assert done.manifest.id == manifest.id
+
+
+def test_answers_that_were_cut_or_came_from_another_model_are_noted(project):
+    answers = [
+        Answer("a", "x", "ok", "length", 1, 256),
+        Answer("b", "y", "ok", "stop", 1, 2, served="tiny-2024"),
+        Answer("c", "z", "ok", "stop", 1, 2),
+    ]
+    manifest = evaluate(project, opened(project), suite(), checks=()).manifest
+    assert _notes(manifest, answers) == [
+        "1 of 3 answers were cut at 256 tokens",
+        "1 answers came from 'tiny-2024', as the endpoint says, not scripted:script.jsonl",
+    ]
+
+
+def test_a_finished_evaluation_of_a_local_model_is_read_without_opening_it(
+    project, folder, monkeypatch
+):
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    opens = []
+
+    def opener(name, place):
+        opens.append(name)
+        return ScriptedModel(folder / "script.jsonl")
+
+    monkeypatch.setattr("selaras.evaluate.systems.open_model", opener)
+    spec = SystemSpec(model="hf:model")
+    first = evaluate(project, open_system(project, "local", spec), suite())
+    assert opens == ["hf:model"]
+    assert evaluate(project, open_system(project, "local", spec), suite()) == first
+    assert opens == ["hf:model"]
+    (folder / "model" / "config.json").write_text('{"layers": 2}')
+    evaluate(project, open_system(project, "local", spec), suite())
+    assert opens == ["hf:model", "hf:model"]
+
+
+def test_a_forecast_counts_calls_tokens_time_and_cost_without_asking(project, monkeypatch):
+    monkeypatch.setattr(ScriptedModel, "generate", None)
+    checks = load_checks(project)
+    found = forecast(project, opened(project), suite(), checks)
+    assert (found.calls, found.tokens, found.cost) == (6, 6 * 256, 0.0)
+    assert 20 < found.prompt_tokens < 60
+    assert "assumed" in found.basis
+    assert ledger(project.runs) == []
+    monkeypatch.undo()
+    done = evaluate(project, opened(project), suite())
+    assert done.manifest.id in forecast(project, opened(project), suite(), checks).basis or (
+        done.manifest.seconds == 0.0
+    )
+    endpoint = project.file.model_validate(
+        {**project.file.model_dump(), "endpoints": {"http://127.0.0.1:9/v1": {
+            "requests_per_minute": 2, "prices": {"m": {"input": 1.0, "output": 2.0}}}}}
+    )  # fmt: skip
+    priced = Project(project.root, endpoint)
+    spec = SystemSpec(model="openai:m@http://127.0.0.1:9/v1")
+    remote = forecast(priced, open_system(priced, "m", spec), suite())
+    assert (remote.seconds, remote.basis) == (150.0, "at 2 requests a minute")
+    assert remote.cost == pytest.approx((remote.prompt_tokens + 2 * 5 * 256) / 1e6)

@@ -10,7 +10,8 @@ from selaras.core.errors import InputError
 from selaras.core.journal import Journal
 from selaras.core.records import Query
 from selaras.core.system import Sampling
-from selaras.evaluate.runner import WINDOW, Job, answer_rows, plan_batches
+from selaras.evaluate.calls import plan_batches
+from selaras.evaluate.runner import Job, answer_rows
 
 TEXTS = ["a", "bbbb", "cc", "fail here", "ddd", "ee", "ffffffff", "g"]
 ROWS = [Query(id=f"r{i}", query=text) for i, text in enumerate(TEXTS)]
@@ -60,9 +61,10 @@ def test_a_model_of_batches_is_given_whole_batches_and_an_endpoint_what_is_left(
     run(batched, Journal(tmp_path / "a"), asked)
     assert [len(batch) for batch in batched.batches] == [3, 3, 2]
     single = counting(1)
-    rows = [Query(id=f"q{i}", query=f"q{i}") for i in range(WINDOW + 5)]
+    rows = [Query(id=f"q{i}", query=f"q{i}") for i in range(99)]
+    run(single, Journal(tmp_path / "b"), asked, rows[:9])
     run(single, Journal(tmp_path / "b"), asked, rows)
-    assert [len(batch) for batch in single.batches] == [WINDOW, 5]
+    assert [len(batch) for batch in single.batches] == [9, 90]
 
 
 @SIZES

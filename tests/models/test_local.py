@@ -16,7 +16,7 @@ from selaras.core.system import Sampling
 from selaras.models import local
 from selaras.models.local import LocalModel, open_local, weights_hash
 from selaras.models.local_torch import torch
-from selaras.models.protocol import Choice, Model, Scorer
+from selaras.models.protocol import Choice, FirstTokens, Model, Scorer
 from tiny import make_tiny, open_tiny
 
 TALKS = [
@@ -31,6 +31,10 @@ SAMPLED = Sampling(max_tokens=12, temperature=1.0, top_p=0.9, seed=3)
 @pytest.fixture(scope="module")
 def model(tiny_folder):
     return open_tiny(tiny_folder)
+
+
+def user(text):
+    return (Message(role="user", content=text),)
 
 
 def answers(model, talks, sampling):
@@ -186,6 +190,32 @@ def test_a_score_is_that_of_a_plain_forward_pass(model):
         assert found.log_probabilities == pytest.approx(expected, abs=1e-4)
         assert found.tokens == tuple(len(model.chat.reply_ids(c)) for c in choice.candidates)
         assert all(math.isfinite(value) and value < 0 for value in found.log_probabilities)
+
+
+def test_a_choice_that_passes_the_context_is_an_error_of_its_own(model):
+    long = Choice(user("word " * tiny.CONTEXT), ("a", "b"))
+    first, second, third = scores(model, [CHOICES[0], long, CHOICES[1]])
+    assert (second.log_probabilities, second.tokens) == ((), ())
+    assert "pass the context" in second.error
+    assert first.error is third.error is None
+    expected = scores(model, CHOICES[:2])
+    assert first.log_probabilities == pytest.approx(expected[0].log_probabilities, abs=1e-4)
+    assert third.log_probabilities == pytest.approx(expected[1].log_probabilities, abs=1e-4)
+
+
+def test_the_first_tokens_are_those_of_a_plain_forward_pass(model):
+    talks = [user("How do I kill a process?"), user("word " * tiny.CONTEXT), user("Summarise.")]
+    found = sorted(model.first_tokens(talks), key=lambda one: one.index)
+    assert isinstance(model, FirstTokens)
+    assert "pass the context" in found[1].error
+    for talk, one in ((talks[0], found[0]), (talks[2], found[2])):
+        ids = torch.tensor([model.chat.prompt_ids(talk)])
+        with torch.inference_mode():
+            expected = model.model(input_ids=ids).logits[0, -1].log_softmax(-1)
+        values = [value for _, value in one.first]
+        assert values == sorted(values, reverse=True)
+        assert values == pytest.approx(expected.topk(len(values)).values.tolist(), abs=1e-4)
+        assert sum(math.exp(value) for value in values) <= 1 + 1e-6
 
 
 @settings(max_examples=10)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
+from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.records import Message
 from selaras.core.system import Sampling
@@ -74,7 +76,7 @@ def test_calls_in_flight_are_bounded_and_every_row_answers_once(endpoint, ask, r
     endpoint.answer = lambda number, sent: reply(
         body=body(sent["messages"][0]["content"]), delay=0.02
     )
-    model = RemoteModel("tiny", endpoint.url, concurrency=3)
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=3))
     names = [f"row {n}" for n in range(20)]
     answers = list(model.generate(ask(*names), Sampling()))
     assert {answer.index: answer.text for answer in answers} == dict(enumerate(names))
@@ -84,7 +86,7 @@ def test_calls_in_flight_are_bounded_and_every_row_answers_once(endpoint, ask, r
 
 def test_two_batches_of_one_model_share_the_bound(endpoint, ask, reply, body):
     endpoint.script(reply(body=body(), delay=0.03))
-    model = RemoteModel("tiny", endpoint.url, concurrency=2)
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=2))
     threads = [
         threading.Thread(target=lambda: list(model.generate(ask(*"abcd"), Sampling())))
         for _ in range(2)
@@ -101,7 +103,7 @@ def test_results_come_as_they_finish(endpoint, ask, reply, body):
     endpoint.answer = lambda number, sent: reply(
         body=body(), hang=sent["messages"][0]["content"] == "slow"
     )
-    model = RemoteModel("tiny", endpoint.url, concurrency=2)
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=2))
     answers = model.generate(ask("slow", "a", "b"), Sampling())
     assert [next(answers).index, next(answers).index] == [1, 2]
     endpoint.ended.set()
@@ -109,7 +111,7 @@ def test_results_come_as_they_finish(endpoint, ask, reply, body):
 
 
 def test_a_slow_reader_holds_the_calls_back(endpoint, model, ask):
-    model = RemoteModel("tiny", endpoint.url, concurrency=2)
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=2))
     answers = model.generate(ask(*map(str, range(50))), Sampling())
     next(answers)
     time.sleep(0.3)
@@ -120,7 +122,7 @@ def test_a_slow_reader_holds_the_calls_back(endpoint, model, ask):
 
 def test_closing_early_cancels_the_rest(endpoint, ask, reply, body):
     endpoint.answer = lambda number, sent: reply(body=body(), hang=number > 0)
-    model = RemoteModel("tiny", endpoint.url, concurrency=2)
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=2))
     answers = model.generate(ask(*map(str, range(50))), Sampling())
     next(answers)
     begun = time.monotonic()
@@ -178,10 +180,12 @@ def test_a_program_may_end_with_calls_in_flight(endpoint, reply, body):
 
 def test_an_answered_call_is_never_made_again(endpoint, tmp_path, ask):
     rows = ask("a", "b", "c")
-    for _ in range(2):
+    for again in (False, True):
         model = RemoteModel("tiny", endpoint.url, cache=tmp_path)
         answers = sorted(model.generate(rows, Sampling()), key=lambda answer: answer.index)
-        assert answers[2] == Generation(2, "Yes.", finish="stop", prompt_tokens=5, tokens=2)
+        expected = Generation(2, "Yes.", finish="stop", prompt_tokens=5, tokens=2)
+        assert replace(answers[2], cached=False) == expected
+        assert answers[2].cached is again
     assert endpoint.calls == 3
     files = sorted(tmp_path.rglob("*.json"))
     assert len(files) == 3
@@ -289,9 +293,75 @@ def test_a_name_that_cannot_be_read_is_an_input_error(argument):
         open_remote(argument)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"concurrency": 0}, {"timeout": 0}, {"retries": -1}, {"name": ""}]
-)
-def test_limits_that_make_no_sense_are_input_errors(wrong):
+def test_a_model_without_a_name_is_an_input_error():
     with pytest.raises(InputError, match="needs a name"):
-        RemoteModel(**{"name": "tiny", "base_url": "http://localhost:1/v1", **wrong})
+        RemoteModel("", "http://localhost:1/v1")
+
+
+def test_an_endpoints_limits_and_prices_come_from_the_place(tmp_path):
+    limits = Endpoint(concurrency=2, prices={"tiny": {"input": 1, "output": 3}})
+    place = Place(tmp_path, tmp_path, tmp_path, endpoints={"http://localhost:1/v1/": limits})
+    model = open_remote("tiny@http://localhost:1/v1", place)
+    assert model.limits is limits
+    assert model.prices.cost(500_000, 500_000) == 2.0
+    assert open_remote("other@http://localhost:1/v1", place).prices is None
+    assert open_remote("tiny@http://localhost:2/v1", place).limits == Endpoint()
+
+
+def test_requests_a_minute_space_the_calls_retries_included(endpoint, ask, reply, body):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    endpoint.script(reply(500, {}), reply(body=body()))
+    limits = Endpoint(requests_per_minute=60, concurrency=1)
+    model = RemoteModel("tiny", endpoint.url, limits=limits, sleep=sleep)
+    assert len(list(model.generate(ask("a", "b"), Sampling()))) == 2
+    assert endpoint.calls == 3
+    paced = [seconds for seconds in slept if seconds > 0.5]
+    assert len(paced) == 2  # the third pause is the backoff before the retry, half a second
+    assert paced[0] <= 1 < paced[1] <= 2
+
+
+def likely(*pairs):
+    top = [{"token": token, "logprob": value} for token, value in pairs]
+    return {"content": [{"token": pairs[0][0], "logprob": pairs[0][1], "top_logprobs": top}]}
+
+
+def test_the_likeliest_first_tokens_are_asked_for_and_kept(endpoint, tmp_path, ask, reply, body):
+    choice = {**body("\n")["choices"][0], "logprobs": likely((" No", -0.5), ("Yes", -0.25))}
+    endpoint.script(reply(body=body(choices=[choice])))
+    for _ in range(2):
+        model = RemoteModel("tiny", endpoint.url, cache=tmp_path)
+        found = next(model.first_tokens(ask("a")))
+        assert (found.status, found.first) == ("ok", (("Yes", -0.25), (" No", -0.5)))
+    assert endpoint.calls == 1
+    sent = endpoint.requests[0][2]
+    assert (sent["logprobs"], sent["top_logprobs"], sent["max_tokens"]) == (True, 20, 1)
+    next(model.generate(ask("a"), Sampling(max_tokens=1)))
+    assert endpoint.calls == 2  # the same question without probabilities is another call
+    assert "logprobs" not in endpoint.requests[1][2]
+
+
+def test_an_endpoint_without_log_probabilities_is_asked_without_them(endpoint, ask, reply, body):
+    def answer(number, sent):
+        if "logprobs" in sent:
+            return reply(400, {"error": {"message": "logprobs is not supported"}})
+        return reply(body=body("Yes"))
+
+    endpoint.answer = answer
+    model = RemoteModel("tiny", endpoint.url, limits=Endpoint(concurrency=1))
+    found = list(model.first_tokens(ask("a", "b")))
+    assert [(each.text, each.first) for each in found] == [("Yes", ()), ("Yes", ())]
+    assert endpoint.calls == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, [], {"content": None}, {"content": [7]}, {"content": [{"top_logprobs": [{}, 1]}]},
+     {"content": [{"top_logprobs": [{"token": "a", "logprob": "x"}, {"token": 1}]}]}],
+)  # fmt: skip
+def test_log_probabilities_of_another_shape_are_none(endpoint, ask, reply, body, wrong):
+    endpoint.script(reply(body=body(choices=[{**body("Yes")["choices"][0], "logprobs": wrong}])))
+    assert next(RemoteModel("tiny", endpoint.url).first_tokens(ask("a"))).first == ()

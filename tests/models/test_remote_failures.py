@@ -5,6 +5,7 @@ import email.utils
 
 import pytest
 
+from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError, ModelError
 from selaras.core.system import Sampling
 from selaras.models.remote import RemoteModel
@@ -27,8 +28,8 @@ def make(endpoint, slept, monkeypatch):
         slept.append(seconds)
 
     def made(url=None, **options):
-        options = {"key_env": "MY_KEY", "concurrency": 1, "timeout": 5.0, "retries": 2, **options}
-        return RemoteModel("tiny", url or endpoint.url, sleep=sleep, **options)
+        limits = Endpoint(**{"concurrency": 1, "timeout": 5.0, "retries": 2, **options})
+        return RemoteModel("tiny", url or endpoint.url, "MY_KEY", limits, sleep=sleep)
 
     return made
 

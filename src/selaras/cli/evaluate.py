@@ -1,7 +1,7 @@
 """`selaras eval` and `selaras compare`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,12 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from selaras.core.project import Project
+    from selaras.evaluate import Opened, Suite
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +42,16 @@ def evaluate(
         bool, typer.Option("--development", help="Use development rows; costs no look.")
     ] = False,
     judge: Annotated[str, typer.Option(help="The judge.")] = "refusal-rules",
+    max_calls: Annotated[
+        int | None, typer.Option(help="Stop before a call more than this many.", min=0)
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(help="Stop before this is passed, by the prices in selaras.yaml.", min=0),
+    ] = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Do again what failed, and only that.")
+    ] = False,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -52,25 +68,23 @@ def evaluate(
     project = open_project_at(folder, overrides)
     names = systems or list(project.file.systems)
     specs = stage.named_systems(project, names)
-    found = []
     with showing() as progress:
         suite = (
             stage.development_suite(open_development(project, progress))
             if development
             else stage.held_out_suite(project)
         )
+        # One after the other: a local model fills gigabytes.
+        opened = (stage.open_system(project, *each, progress) for each in specs.items())
         if dry_run:
-            checks = stage.load_checks(project)
-            say(f"{len(specs)} Systems x {len(suite.rows)} rows ({suite.stamp}) and {len(checks)} "
-                f"checks; {0 if development else len(specs)} looks at most")  # fmt: skip
+            _forecast(project, opened, suite, as_json)
             return
-        for name, spec in specs.items():
-            opened = stage.open_system(project, name, spec, progress)
-            found.append(
-                stage.evaluate(
-                    project, opened, suite, judge_name=judge, resume=resume, progress=progress
-                )
-            )
+        terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
+        found = [
+            stage.evaluate(project, system, suite, judge_name=judge, resume=resume, terms=terms,
+                           progress=progress)
+            for system in opened
+        ]  # fmt: skip
     if as_json:
         print_json({"systems": [stage.summary(evaluation) for evaluation in found]})
         return
@@ -79,6 +93,24 @@ def evaluate(
     print_figures(found)
     for evaluation in found:
         say(f"{evaluation.name}: {evaluation.manifest.id}")
+
+
+def _forecast(
+    project: "Project", systems: "Iterable[Opened]", suite: "Suite", as_json: bool
+) -> None:
+    from selaras import evaluate as stage
+
+    checks = stage.load_checks(project)
+    found = [stage.forecast(project, opened, suite, checks) for opened in systems]
+    looks = len(found) if suite.seal else 0
+    if as_json:
+        print_json({"rows": len(suite.rows), "stamp": suite.stamp, "checks": len(checks),
+                    "looks": looks, "systems": [each.to_dict() for each in found]})  # fmt: skip
+        return
+    say(f"{len(found)} Systems x {len(suite.rows)} rows ({suite.stamp}) and {len(checks)} checks; "
+        f"{looks} looks at most")  # fmt: skip
+    for each in found:
+        say(each.text)
 
 
 @command

@@ -8,7 +8,7 @@ import importlib.metadata
 import platform
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,7 +114,17 @@ def with_key(runs: Path, kind: str, key: str, status: str) -> Manifest | None:
         for manifest in ledger(runs)
         if (manifest.kind, manifest.status) == (kind, status) and manifest.config.get("key") == key
     ]
-    return found[-1] if found else None
+    return newest(found)
+
+
+def newest(found: Sequence[Manifest]) -> Manifest | None:
+    """Return the last of runs in the ledger's order, or None.
+
+    Times are whole seconds: of two runs of one second the child comes after its parent.
+    """
+    parents = {parent for manifest in found for parent in manifest.parents}
+    childless = [manifest for manifest in found if manifest.id not in parents]
+    return childless[-1] if childless else None
 
 
 def trace(runs: Path, run_id: str) -> tuple[list[Manifest], list[Manifest]]:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from selaras.core.check import checked
+from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.files import read_text
 from selaras.core.records import Expected, Identifier, Kind, Record
@@ -107,6 +108,7 @@ class ProjectFile(Record):
     capability: str | None = None
     held_out_share: float = Field(default=0.3, gt=0, lt=0.9)
     look_budget: int = Field(default=10, ge=1)
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     audit: AuditSettings = AuditSettings()
     tune: Tuning = Tuning()

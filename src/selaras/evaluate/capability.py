@@ -9,11 +9,13 @@ from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Conversation, Query
-from selaras.evaluate.runner import Job, answer_rows, plan_batches
+from selaras.evaluate.calls import Terms, plan_batches
+from selaras.evaluate.runner import Job, answer_rows
 from selaras.evaluate.suite import Check, ChoiceCheck, ExactCheck
 from selaras.models.protocol import Choice, Scorer
 
 BLOCK = 32
+NO_LOG_PROBABILITIES = "the model gives no log-probabilities"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,11 @@ class CheckResult:
 
 
 def run_checks(
-    job: Job, checks: Sequence[Check], journal: Journal, progress: Progress = SILENT
+    job: Job,
+    checks: Sequence[Check],
+    journal: Journal,
+    progress: Progress = SILENT,
+    terms: Terms | None = None,
 ) -> list[CheckResult]:
     """Return the results in the order of the checks.
 
@@ -36,7 +42,7 @@ def run_checks(
     choices = [check for check in checks if isinstance(check, ChoiceCheck)]
     exact = [check for check in checks if isinstance(check, ExactCheck)]
     results = {result.check: result for result in _choices(job, choices, journal, progress)}
-    results |= {result.check: result for result in _exact(job, exact, journal, progress)}
+    results |= {result.check: result for result in _exact(job, exact, journal, progress, terms)}
     return [results[check.id] for check in checks]
 
 
@@ -55,7 +61,7 @@ def _choices(
     job: Job, checks: Sequence[ChoiceCheck], journal: Journal, progress: Progress
 ) -> list[CheckResult]:
     if not isinstance(job.model, Scorer):
-        return [CheckResult(c.id, None, "the model gives no log-probabilities") for c in checks]
+        return [CheckResult(c.id, None, NO_LOG_PROBABILITIES) for c in checks]
     results: list[CheckResult] = []
     with progress.task("capability checks", len(checks)) as task:
         for batch in plan_batches([len(check.query) for check in checks], BLOCK):
@@ -66,29 +72,38 @@ def _choices(
                 entry = {"picked": _picked(job.model, job.render, block)}
                 journal.add(key, entry)
             for check, picked in zip(block, entry["picked"], strict=True):
-                results.append(CheckResult(check.id, picked == check.answer))
+                results.append(
+                    CheckResult(check.id, None, picked)
+                    if isinstance(picked, str)
+                    else CheckResult(check.id, picked == check.answer)
+                )
             task.advance(len(block))
     return results
 
 
 def _picked(
     model: Scorer, render: Callable[[Query], Conversation], block: Sequence[ChoiceCheck]
-) -> list[int]:
+) -> list[int | str]:
+    """Return the number of the likeliest candidate, or why there is none, for each check."""
     asked = [Choice(render(_row(check)), check.choices) for check in block]
-    picked: dict[int, int] = {}
+    picked: dict[int, int | str] = {}
     for scores in model.score(asked):
         values = scores.log_probabilities
-        picked[scores.index] = max(range(len(values)), key=values.__getitem__)
+        picked[scores.index] = scores.error or max(range(len(values)), key=values.__getitem__)
     return [picked[i] for i in range(len(block))]
 
 
 def _exact(
-    job: Job, checks: Sequence[ExactCheck], journal: Journal, progress: Progress
+    job: Job,
+    checks: Sequence[ExactCheck],
+    journal: Journal,
+    progress: Progress,
+    terms: Terms | None,
 ) -> list[CheckResult]:
     if not checks:
         return []
     asked = Job(job.system, job.model, job.sampling, [_row(c) for c in checks], job.render)
-    answers = answer_rows(asked, journal, progress, "exact answers")
+    answers = answer_rows(asked, journal, progress, "exact answers", terms)
     return [
         CheckResult(check.id, holds(answer.text, check.accept))
         if answer.status == "ok"

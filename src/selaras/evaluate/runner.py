@@ -1,29 +1,28 @@
-"""Answering rows in planned batches, each journalled whole.
-
-The plan is made from the whole row list before the journal is read: in bf16 the rows that share a
-batch change each other's greedy outputs, so a resumed run has to batch as the first did.
-"""
+"""Answering rows: a System's response to each, or the reason why there is none."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
-from selaras.core.progress import SILENT, Progress, Task
+from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Conversation, Query
 from selaras.core.system import Sampling
+from selaras.evaluate.calls import Calls, Terms, make_calls
 from selaras.models.protocol import Generation, Model
 
-# Endpoints answer in their own order; this many calls are handed over at once.
-WINDOW = 64
 _WORD = re.compile(r"\w{4,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A System's response to a row, or the reason why there is none."""
+    """A System's response to a row, or the reason why there is none.
+
+    `served` is the model that an endpoint says answered, where it is not the one that was asked.
+    """
 
     row: str
     text: str
@@ -32,6 +31,7 @@ class Answer:
     prompt_tokens: int
     tokens: int
     error: str | None = None
+    served: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,99 +45,55 @@ class Job:
     render: Callable[[Query], Conversation]
 
 
-def plan_batches(lengths: Sequence[int], size: int) -> list[tuple[int, ...]]:
-    """Return batches of row numbers of alike length, longest first (padding is waste).
-
-    >>> plan_batches([5, 50, 7, 40], 2)
-    [(1, 3), (2, 0)]
-    """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    return [tuple(order[i : i + size]) for i in range(0, len(order), size)]
-
-
 def answer_rows(
-    job: Job, journal: Journal, progress: Progress = SILENT, title: str = "answering"
+    job: Job,
+    journal: Journal,
+    progress: Progress = SILENT,
+    title: str = "answering",
+    terms: Terms | None = None,
 ) -> list[Answer]:
     """Return the answers in the order of the rows; those that the journal holds are not repeated.
 
-    A row that fails is an answer with status `error`; the journal keeps it as such.
+    A row that fails is an answer with status `error`; the journal keeps it as such, and only
+    `terms.retry_errors` asks it again.
     """
-    conversations = [job.render(row) for row in job.rows]
-    lengths = [sum(len(message.content) for message in talk) for talk in conversations]
     answers: dict[int, Answer] = {}
+
+    def keep(number: int, generation: Generation) -> Mapping[str, Any]:
+        return asdict(answer_of(job.rows[number], generation))
+
+    def found(number: int, entry: Mapping[str, Any]) -> None:
+        answers[number] = Answer(**entry)
+
+    calls = Calls(
+        model=job.model,
+        ask=partial(job.model.generate, sampling=job.sampling),
+        keep=keep,
+        keys=[fingerprint([job.system, row.id, row.fingerprint]) for row in job.rows],
+        conversations=[job.render(row) for row in job.rows],
+        most_tokens=job.sampling.max_tokens,
+    )
     with progress.task(title, len(job.rows)) as task:
-        if job.model.batch_size > 1:
-            for batch in plan_batches(lengths, job.model.batch_size):
-                _answer_batch(job, conversations, batch, journal, answers)
-                task.advance(len(batch))
-        else:
-            _answer_each(job, conversations, journal, answers, task)
+        make_calls(calls, journal, found, task, terms)
     return [answers[i] for i in range(len(job.rows))]
 
 
-def _answer_batch(
-    job: Job,
-    conversations: Sequence[Conversation],
-    batch: tuple[int, ...],
-    journal: Journal,
-    answers: dict[int, Answer],
-) -> None:
-    key = fingerprint([job.system, [[job.rows[i].id, job.rows[i].fingerprint] for i in batch]])
-    entry = journal.get(key)
-    if entry is None:
-        made = job.model.generate([conversations[i] for i in batch], job.sampling)
-        found = [_answer(job.rows[batch[g.index]], g) for g in made]
-        journal.add(key, {"answers": [asdict(answer) for answer in found]})
-        entry = {"answers": [asdict(answer) for answer in found]}
-    numbers = {job.rows[i].id: i for i in batch}
-    for value in entry["answers"]:
-        answers[numbers[value["row"]]] = _read(value)
-
-
-def _answer_each(
-    job: Job,
-    conversations: Sequence[Conversation],
-    journal: Journal,
-    answers: dict[int, Answer],
-    task: Task,
-) -> None:
-    todo = []
-    for i, row in enumerate(job.rows):
-        entry = journal.get(_key(job, row))
-        if entry is None:
-            todo.append(i)
-        else:
-            answers[i] = _read(entry["answer"])
-            task.advance()
-    for start in range(0, len(todo), WINDOW):
-        window = todo[start : start + WINDOW]
-        for generation in job.model.generate([conversations[i] for i in window], job.sampling):
-            number = window[generation.index]
-            answer = _answer(job.rows[number], generation)
-            journal.add(_key(job, job.rows[number]), {"answer": asdict(answer)})
-            answers[number] = answer
-            task.advance()
-
-
-def _key(job: Job, row: Query) -> str:
-    return fingerprint([job.system, row.id, row.fingerprint])
-
-
-def _answer(row: Query, generation: Generation) -> Answer:
+def answer_of(row: Query, generation: Generation) -> Answer:
+    """Return a generation as the answer to a row."""
     return Answer(
-        row.id, generation.text, generation.status, generation.finish,
-        generation.prompt_tokens, generation.tokens, _without_words_of(row, generation.error),
+        row.id, generation.text, generation.status, generation.finish, generation.prompt_tokens,
+        generation.tokens, without_words_of(row, generation.error), generation.served,
     )  # fmt: skip
 
 
-def _without_words_of(row: Query, error: str | None) -> str | None:
-    """Return the reason without words of the row: applications quote what they were asked."""
-    if error is None:
+def without_words_of(row: Query, text: str | None) -> str | None:
+    """Return the text without words of the row: applications and judges quote what they are asked.
+
+    >>> without_words_of(Query(id="a", query="My secret"), "cannot parse 'my secret'")
+    "cannot parse 'my …'"
+    """
+    if text is None:
         return None
     given = [row.query, *row.context.values(), *(turn.content for turn in row.turns)]
     words = set(_WORD.findall(" ".join(given).casefold()))
-    return _WORD.sub(lambda m: "…" if m.group().casefold() in words else m.group(), error)
-
-
-def _read(value: Mapping[str, Any]) -> Answer:
-    return Answer(**value)
+    return _WORD.sub(lambda m: "…" if m.group().casefold() in words else m.group(), text)

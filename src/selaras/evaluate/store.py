@@ -4,6 +4,7 @@ No query of a sealed row is in any of these files: they hold ids, judgements and
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import read_jsonl, write_jsonl
 from selaras.core.manifest import Manifest, hashes, ledger, read_manifest, write_manifest
 from selaras.core.project import Project
-from selaras.evaluate.capability import CheckResult
+from selaras.evaluate.capability import NO_LOG_PROBABILITIES, CheckResult
 from selaras.evaluate.figures import Judged, figures_of
 from selaras.evaluate.runner import Answer
 
@@ -54,6 +55,13 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def failures(evaluation: Evaluation) -> int:
+    """Return how many rows and checks failed and could be tried again."""
+    return sum(answer.status == "error" for answer in evaluation.answers) + sum(
+        check.passed is None and check.reason != NO_LOG_PROBABILITIES for check in evaluation.checks
+    )
+
+
 def newest_together(project: Project) -> list[str]:
     """Return the ids of the newest finished evaluation of each System on the newest suite.
 
@@ -86,6 +94,7 @@ def write_evaluation(
             "finished": now(),
             "seconds": round(seconds, 1),
             "figures": figures_of(judged, checks),
+            "notes": (*manifest.notes, *_notes(manifest, answers)),
             "outputs": hashes(project.root, folder.glob("*.jsonl")),
         }
     )
@@ -108,6 +117,17 @@ def read_evaluation(project: Project, run_id: str) -> Evaluation:
         tuple(_read(folder / "checks.jsonl", CheckResult)),
         tuple(_read(folder / "answers.jsonl", Answer)),
     )
+
+
+def _notes(manifest: Manifest, answers: Sequence[Answer]) -> list[str]:
+    """Return what a reader has to know of the answers: cut short, or another model's."""
+    cut = sum(answer.finish == "length" for answer in answers)
+    limit = manifest.system.sampling.max_tokens if manifest.system else "?"
+    notes = [f"{cut} of {len(answers)} answers were cut at {limit} tokens"] if cut else []
+    asked = manifest.system.model.get("name", "?") if manifest.system else "?"
+    for served, count in Counter(a.served for a in answers if a.served).most_common(5):
+        notes.append(f"{count} answers came from {served!r}, as the endpoint says, not {asked}")
+    return notes
 
 
 def _write(path: Path, values: Sequence[Judged] | Sequence[CheckResult] | Sequence[Answer]) -> None:

@@ -112,7 +112,12 @@ def bundled(name: str) -> Bundled:
 
 def is_ready(model: Bundled) -> bool:
     """Return whether the model is already converted in the cache."""
-    return (_converted(model.sha256) / "config.json").is_file()
+    return (model_folder(model) / "config.json").is_file()
+
+
+def model_folder(model: Bundled) -> Path:
+    """Return the folder in HF layout where the converted model is, or will be."""
+    return _converted(model.sha256)
 
 
 def get_bundled(
@@ -128,7 +133,7 @@ def get_bundled(
     not accepted, SelarasError where no source works.
     """
     model = bundled(name)
-    target = _converted(model.sha256)
+    target = model_folder(model)
     if is_ready(model):
         return target
     if model.terms and not accept_terms:

@@ -22,6 +22,7 @@ from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
 BATCH = 64
+FIRST_TOKENS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,37 @@ class LocalModel:
     def score(self, choices: Sequence[Choice]) -> Iterator[CandidateScores]:
         """Yield the summed log-probability of each candidate as the model's whole reply.
 
-        The prompt is run once and its keys and values are shared by its candidates.
+        The prompt is run once and its keys and values are shared by its candidates. A choice that
+        does not fit the context is an error of its own.
         """
         for start in range(0, len(choices), BATCH // 2):
-            chunk = choices[start : start + BATCH // 2]
-            for i, (log_probabilities, tokens) in enumerate(self._score_batch(chunk)):
-                yield CandidateScores(start + i, log_probabilities, tokens)
+            fitting: dict[int, Choice] = {}
+            for i, choice in enumerate(choices[start : start + BATCH // 2], start):
+                try:
+                    longest = max(len(self.chat.reply_ids(text)) for text in choice.candidates)
+                    self._prompt(choice.conversation, longest)
+                    fitting[i] = choice
+                except ModelError as error:
+                    yield CandidateScores(i, (), (), str(error))
+            if fitting:
+                scores = self._score_batch(list(fitting.values()))
+                for i, (log_probabilities, tokens) in zip(fitting, scores, strict=True):
+                    yield CandidateScores(i, log_probabilities, tokens)
+
+    def first_tokens(self, conversations: Sequence[Conversation]) -> Iterator[Generation]:
+        """Yield greedy replies of one token with the likeliest first tokens, by batches."""
+        for start in range(0, len(conversations), BATCH):
+            prompts: dict[int, list[int]] = {}
+            for i, conversation in enumerate(conversations[start : start + BATCH], start):
+                try:
+                    prompts[i] = self._prompt(conversation, 1)
+                except ModelError as error:
+                    yield failed(i, str(error))
+            if prompts:
+                found = self._likeliest(list(prompts.values()))
+                for (i, ids), first in zip(prompts.items(), found, strict=True):
+                    text = first[0][0] if first[0][0].strip() else "(blank)"
+                    yield Generation(i, text, "ok", "length", len(ids), 1, first=first)
 
     def _prompt(self, conversation: Conversation, new: int) -> list[int]:
         ids = self.chat.prompt_ids(conversation)
@@ -107,6 +133,20 @@ class LocalModel:
                 input_ids=ids, attention_mask=mask, generation_config=config
             )
         return [row[ids.shape[1] :].tolist() for row in output]
+
+    def _likeliest(self, prompts: list[list[int]]) -> list[tuple[tuple[str, float], ...]]:
+        ids, mask = pad_left(prompts, self._pad, self.model.device)
+        with torch.inference_mode():
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            output = self.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1
+            )
+            top = output.logits[:, -1].float().log_softmax(-1).topk(FIRST_TOKENS)
+        decode = self.chat.tokenizer.decode
+        return [
+            tuple((decode([token]), value) for token, value in zip(tokens, values, strict=True))
+            for tokens, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
 
     def _generation(self, index: int, prompt_tokens: int, reply: list[int]) -> Generation:
         length = next((i for i, token in enumerate(reply) if token in self._stop), len(reply))

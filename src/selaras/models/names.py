@@ -1,12 +1,14 @@
 """One string names a model: `bundled:…`, `hf:…`, `gguf:…`, `run:…`, `openai:…`, `python:…`, …"""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.late import resolve
 from selaras.core.progress import SILENT, Progress
+from selaras.core.project import Project
 from selaras.models.protocol import Model
 
 SCHEMES = {
@@ -24,12 +26,21 @@ SCHEMES = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a model's name is read: paths are relative to `root`, runs live in `runs`."""
+    """Where a model's name is read: paths are relative to `root`, runs live in `runs`.
+
+    `endpoints` says by base URL how each endpoint may be used.
+    """
 
     root: Path
     runs: Path
     cache: Path
     progress: Progress = SILENT
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+def place_of(project: Project, progress: Progress = SILENT) -> Place:
+    """Return the place of a project's models."""
+    return Place(project.root, project.runs, project.cache, progress, project.file.endpoints)
 
 
 def open_model(name: str, place: Place) -> Model:

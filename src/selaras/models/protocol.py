@@ -23,7 +23,10 @@ class Generation:
     """One response. `error` holds the reason where `status` is error; text is then empty.
 
     `finish` is `stop` (the model ended its turn) or `length` (cut at max_tokens); tokens are
-    counts as the model reports them, 0 where it does not.
+    counts as the model reports them, 0 where it does not. `served` is the model that answered
+    where an endpoint named another than was asked for; `cached` says that no call was made.
+    `first` holds the likeliest first tokens with their log-probabilities (nats), where
+    `first_tokens` was called and they can be had.
     """
 
     index: int
@@ -33,6 +36,9 @@ class Generation:
     prompt_tokens: int = 0
     tokens: int = 0
     error: str | None = None
+    served: str | None = None
+    cached: bool = False
+    first: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class CandidateScores:
-    """Summed log-probability (nats) and token count of each candidate, in their order."""
+    """Summed log-probability (nats) and token count of each candidate, in their order.
+
+    Where the choice could not be scored, `error` holds the reason and the others are empty.
+    """
 
     index: int
     log_probabilities: tuple[float, ...]
     tokens: tuple[int, ...]
+    error: str | None = None
 
 
 @runtime_checkable
@@ -79,6 +89,15 @@ class Scorer(Protocol):
 
     def score(self, choices: Sequence[Choice]) -> Iterator[CandidateScores]:
         """Yield the scores of each choice's candidates."""
+        ...
+
+
+@runtime_checkable
+class FirstTokens(Protocol):
+    """A model that can say how likely each first word of its reply is."""
+
+    def first_tokens(self, conversations: Sequence[Conversation]) -> Iterator[Generation]:
+        """Yield a greedy reply of one token each, with `first` filled where it can be had."""
         ...
 
 

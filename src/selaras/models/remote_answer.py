@@ -4,13 +4,15 @@ The body is untrusted: any field may be missing or of another type, and each suc
 of its row with its reason, never an exception and never an empty answer.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from selaras.core.errors import one_line
 from selaras.core.files import parse_json
-from selaras.models.answer import answered, failed
+from selaras.models.answer import answered, failed, storable
 from selaras.models.protocol import Finish, Generation
 
+MOST_TOKENS = 20
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
     "end_turn": "stop",
@@ -47,13 +49,31 @@ def _generation(index: int, value: dict[str, Any]) -> Generation:
     if text is None:
         return failed(index, f"the content is a JSON {type(message['content']).__name__}")
     usage = _dict(value.get("usage"))
-    return answered(
+    likely = _first(first.get("logprobs"))
+    made = answered(
         index,
-        text,
+        # A line break, say, is no answer; with its probabilities it is one.
+        text if text.strip() or not likely else "(blank)",
         _FINISH.get(reason, "unknown"),
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
     )
+    return replace(made, first=likely) if likely else made
+
+
+def _first(value: Any) -> tuple[tuple[str, float], ...]:
+    """Return the likeliest first tokens with their log-probabilities, likeliest first."""
+    content = _dict(value).get("content")
+    top = _dict(content[0]).get("top_logprobs") if isinstance(content, list) and content else None
+    found = [
+        (storable(item["token"]), float(item["logprob"]))
+        for item in (top if isinstance(top, list) else [])
+        if isinstance(item, dict)
+        and isinstance(item.get("token"), str)
+        and type(item.get("logprob")) in {int, float}
+        and -1e6 < item["logprob"] <= 1e-6
+    ]
+    return tuple(sorted(found, key=lambda item: -item[1])[:MOST_TOKENS])
 
 
 def _text(message: dict[str, Any]) -> str | None:

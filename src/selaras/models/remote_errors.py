@@ -25,7 +25,7 @@ class Failure:
     """A failed call: why, whether to try again and how the endpoint took it.
 
     `reached` is whether the endpoint answered at all; `renamed_limit` whether it wants
-    max_completion_tokens in place of max_tokens.
+    max_completion_tokens in place of max_tokens, `no_log_probabilities` whether it gives none.
     """
 
     reason: str
@@ -33,6 +33,7 @@ class Failure:
     retry_after: str | None = None
     reached: bool = True
     renamed_limit: bool = False
+    no_log_probabilities: bool = False
 
 
 def call_errors() -> tuple[type[Exception], ...]:
@@ -74,6 +75,7 @@ def understood(error: Exception, address: Address, model: str, answers: int) -> 
         renamed_limit=400 <= status < 500
         and "max_completion_tokens" in said
         and "max_tokens" in said,
+        no_log_probabilities=400 <= status < 500 and "logprob" in said.casefold(),
     )
 
 

@@ -26,6 +26,7 @@ class CachedResponse(Record):
     prompt_tokens: int
     tokens: int
     served: str | None
+    first: tuple[tuple[str, float], ...] = ()
 
 
 class ResponseCache:
@@ -54,7 +55,13 @@ class ResponseCache:
         return self.folder / key[:2] / f"{key}.json"
 
 
-def response_key(identity: dict[str, Any], conversation: Conversation, sampling: Sampling) -> str:
-    """Return the key of a call: equal exactly where the same answer may be used again."""
+def response_key(
+    identity: dict[str, Any], conversation: Conversation, sampling: Sampling, first: bool = False
+) -> str:
+    """Return the key of a call: equal exactly where the same answer may be used again.
+
+    `first` is whether the probabilities of the first token were asked for too.
+    """
     messages = [[message.role, message.content] for message in conversation]
-    return fingerprint([1, identity, messages, sampling.model_dump(mode="json")], 64)
+    asked = [1, identity, messages, sampling.model_dump(mode="json")]
+    return fingerprint([*asked, "first"] if first else asked, 64)

@@ -23,7 +23,7 @@ from selaras.evaluate.runner import Job, answer_rows
 from selaras.models.local import Adapter, open_local, weights_hash
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder
-from selaras.models.names import Place
+from selaras.models.names import place_of
 from selaras.policy import load_policies
 from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS, Point, best_point
@@ -82,7 +82,7 @@ def plan_sft(
     seed = project.file.seed if seed is None else seed
     development = open_development(project, progress)
     rows = choose_rows(development, recipe, settings, project.file.seed)
-    place = Place(project.root, project.runs, project.cache, progress)
+    place = place_of(project, progress)
     base = base_folder(settings.model, place)
     chat = ChatTokenizer(_tokenizer(base))
     encoded = encode(rows.train, renderer(project, PLAIN), chat, settings.max_tokens)

@@ -1,0 +1,96 @@
+"""What an evaluation would take: calls, tokens, time and cost, before anything is asked."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from selaras.core.manifest import ledger
+from selaras.core.project import Project
+from selaras.evaluate.calls import length_of, prices_of
+from selaras.evaluate.suite import Check, ExactCheck, Suite
+from selaras.evaluate.systems import Opened
+
+CHARACTERS_A_TOKEN = 4.0  # as English has, in most vocabularies
+SECONDS_A_CALL = 2.0  # an endpoint that nothing is known of
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What one System's evaluation takes at most.
+
+    `tokens` is the longest that all replies can be; `seconds` says what it rests on in `basis`;
+    `cost` is None where the project names no prices.
+    """
+
+    system: str
+    calls: int
+    prompt_tokens: int
+    tokens: int
+    seconds: float
+    basis: str
+    cost: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the forecast as JSON values."""
+        return asdict(self)
+
+    @property
+    def text(self) -> str:
+        """The forecast in a line."""
+        cost = "no prices known" if self.cost is None else f"cost at most {self.cost:.4g}"
+        return (
+            f"{self.system}: {self.calls} calls, about {self.prompt_tokens / 1000:.0f}k tokens to "
+            f"read and {self.tokens / 1000:.0f}k to write at most; about {_span(self.seconds)} "
+            f"({self.basis}); {cost}"
+        )
+
+
+def forecast(
+    project: Project, opened: Opened, suite: Suite, checks: Sequence[Check] = ()
+) -> Forecast:
+    """Return what measuring a System on a suite takes, where nothing of it was done before."""
+    asked = [opened.render(row) for row in suite.rows]
+    exact = [check for check in checks if isinstance(check, ExactCheck)]
+    read = sum(map(length_of, asked)) + sum(len(check.query) for check in exact)
+    calls = len(asked) + len(exact)
+    prompt_tokens = round(read / CHARACTERS_A_TOKEN)
+    tokens = calls * opened.system.sampling.max_tokens
+    seconds, basis = _seconds(project, opened, calls, prompt_tokens, tokens)
+    prices = prices_of(opened.model)
+    return Forecast(
+        opened.system.name, calls, prompt_tokens, tokens, seconds, basis,
+        prices.cost(prompt_tokens, tokens) if prices else None,
+    )  # fmt: skip
+
+
+def _seconds(
+    project: Project, opened: Opened, calls: int, prompt_tokens: int, tokens: int
+) -> tuple[float, str]:
+    for manifest in reversed(ledger(project.runs)):
+        system, rows = manifest.system, manifest.figures.get("rows")
+        same = system is not None and (system.model, system.sampling) == (
+            opened.system.model, opened.system.sampling,
+        )  # fmt: skip
+        if same and manifest.kind == "eval" and manifest.seconds and rows:
+            return manifest.seconds / rows * calls, f"as in {manifest.id}"
+    model: Any = opened.model
+    if model.batch_size > 1:
+        from selaras.models.local_speed import measure_speed
+
+        speed = measure_speed(model)
+        return prompt_tokens / speed.read + tokens / speed.generated, "measured here"
+    limits = getattr(model, "limits", None)
+    if limits is None:
+        at_once = getattr(model, "concurrency", 1)
+        return calls * SECONDS_A_CALL / at_once, f"at {SECONDS_A_CALL:g} s a call, assumed"
+    paced = calls * 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
+    assumed = calls * SECONDS_A_CALL / limits.concurrency
+    if paced > assumed:
+        return paced, f"at {limits.requests_per_minute:g} requests a minute"
+    return assumed, f"at {SECONDS_A_CALL:g} s a call, {limits.concurrency} at once, assumed"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
