@@ -30,7 +30,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
 	$(PIP) install --quiet --constraint constraints.txt torch
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[tune]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[data,tune]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

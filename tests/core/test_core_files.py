@@ -155,7 +155,7 @@ BAD = {
     "NaN": (GOOD + b'{"n": NaN}\n', 2, "NaN is not JSON"),
     "Infinity": (b'{"n": -Infinity}\n', 1, "-Infinity is not JSON"),
     "not UTF-8": (GOOD + b'{"n": "\xff"}\n', 2, "not UTF-8 at byte 7 of the line"),
-    "UTF-16": ('{"n": 1}\n'.encode("utf-16"), 1, "not UTF-8 at byte 0"),
+    "UTF-16": ('{"n": 1}\n'.encode("utf-16"), 1, "UTF-16, not UTF-8"),
     "a BOM in the middle": (GOOD + b'\xef\xbb\xbf{"n": 1}\n', 2, "broken JSON"),
     "deep nesting": (b"[" * 200_000 + b"\n", 1, "nested too deeply"),
     "a list": (GOOD + b"[1, 2]\n", 2, "a JSON list where an object is needed"),

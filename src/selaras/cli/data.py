@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from selaras.cli import data_audit
 from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
@@ -23,6 +24,8 @@ def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     data = group("Rows: list them, split and seal the hold-out.")
     data.command("list")(list_rows)
+    data.command("audit")(data_audit.audit)
+    data.command("restore")(data_audit.restore)
     data.command("split")(split)
     app.add_typer(data, name="data")
 

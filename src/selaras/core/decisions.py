@@ -20,7 +20,9 @@ Label = Literal["kind", "expected", "policies", "use_case", "response_label"]
 class Decision(Record):
     """One decision about one row. The last one about a row holds; `restore` undoes the others.
 
-    `fields` are the new values of a `relabel`: labels only, never the text or the id.
+    `fields` are the new values of a `relabel`: labels only, never the text or the id. `audit` names
+    the finding that a decision answers ("duplicates/exact") and `batch` the `--fix` that made it; a
+    `restore` with either undoes only the decisions that carry the same.
     """
 
     record: str
@@ -29,6 +31,13 @@ class Decision(Record):
     by: str
     at: str
     fields: dict[Label, str | list[str]] = Field(default_factory=dict)
+    audit: str | None = None
+    batch: str | None = None
+
+    def undoes(self, other: "Decision") -> bool:
+        """Return whether this decision, a `restore`, takes back an earlier one about its row."""
+        same_batch = self.batch is None or self.batch == other.batch
+        return same_batch and (self.audit is None or self.audit == other.audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +62,23 @@ def read_decisions(path: Path) -> list[Decision]:
     return [checked(Decision, value, path=path, line=n) for n, value in read_jsonl(path)]
 
 
+def standing(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    """Return the decisions about each row that no `restore` took back, in their order."""
+    held: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        made = held.setdefault(decision.record, [])
+        if decision.action == "restore":
+            made[:] = [other for other in made if not decision.undoes(other)]
+        else:
+            made.append(decision)
+    return {record: made for record, made in held.items() if made}
+
+
 def record_decisions(path: Path, decisions: Iterable[Decision]) -> None:
     """Append decisions; those on disk are never touched."""
-    append_jsonl(path, [decision.model_dump(mode="json") for decision in decisions])
+    append_jsonl(
+        path, [decision.model_dump(mode="json", exclude_none=True) for decision in decisions]
+    )
 
 
 def apply_decisions(
@@ -65,16 +88,11 @@ def apply_decisions(
 
     Kept and removed together are the input; the order of rows is kept.
     """
-    standing: dict[str, list[Decision]] = {}
-    for decision in decisions:
-        if decision.action == "restore":
-            standing.pop(decision.record, None)
-        else:
-            standing.setdefault(decision.record, []).append(decision)
+    held = standing(decisions)
     kept: list[Query] = []
     removed: list[Removal] = []
     for row in rows:
-        made = standing.get(row.id, [])
+        made = held.get(row.id, [])
         verdicts = [decision for decision in made if decision.action in {"remove", "approve"}]
         if verdicts and verdicts[-1].action == "remove":
             removed.append(Removal(row.id, verdicts[-1].reason))

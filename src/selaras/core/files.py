@@ -168,6 +168,9 @@ def _write_whole(sink: IO[bytes], data: bytes, end: int) -> None:
 
 
 def _decoded(raw: bytes, path: Path, number: int) -> str:
+    # A UTF-16 file begins with a mark, or with a letter and a zero byte, in one order or the other.
+    if number == 1 and (raw[:2] in (b"\xff\xfe", b"\xfe\xff") or raw[:2].count(0) == 1):
+        raise InputError("UTF-16, not UTF-8", path=path, line=1, fix="save the file as UTF-8")
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from selaras.core.check import checked
 from selaras.core.endpoint import Endpoint
@@ -75,17 +75,24 @@ class AuditSettings(Record):
 
     `minimum` is the fewest rows of a cell (policy x use case x kind) and `minimum_look_alikes` of a
     policy's look-alikes; `kinds` are those that every listed policy should have in every one of
-    `use_cases` (all of the project's where none is named). `adversarial` is the band that the
-    share of inadvertent and malicious queries among RL rows should lie in. `languages` are ISO
-    639-1 codes that rows may be in; none named means that the most frequent one counts as theirs.
+    `use_cases` (all of the project's where none is named), and `labels` the response labels of
+    which every cell must have its minimum. `adversarial` is the band that the share of inadvertent
+    and malicious queries among RL rows should lie in. `languages` are ISO 639-1 codes that rows may
+    be in; none named means that the most frequent one counts as theirs. `phone_regions` are the
+    countries (ISO 3166-1) whose national numbers are known without a leading "+".
     """
 
     minimum: int = Field(default=5, ge=1)
     minimum_look_alikes: int = Field(default=10, ge=0)
     kinds: tuple[Kind, ...] = tuple(Kind)
     use_cases: tuple[str, ...] = ()
+    labels: tuple[Literal["safe", "unsafe"], ...] = ()
     adversarial: tuple[Share, Share] = (0.3, 0.7)
-    languages: tuple[str, ...] = ()
+    languages: tuple[Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")], ...] = ()
+    phone_regions: tuple[Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")], ...] = (
+        "US",
+        "GB",
+    )
 
     @field_validator("adversarial")
     @classmethod

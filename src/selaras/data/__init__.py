@@ -1,18 +1,24 @@
 """Rows: reading, splitting, sealing. The sealed rows' door is `selaras.data.opener`."""
 
+from selaras.data.audit import AuditReport, audit_files, audit_project
 from selaras.data.development import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.data.finding import AuditInput, Evidence, Figures, Finding, Proposal
+from selaras.data.repair import fix, restore
 from selaras.data.rows import Rows, load_rows, parse_row, read_rows, write_rows
 from selaras.data.seal import looks_at, read_seal
 from selaras.data.sealing import SplitResult, split_project
 
 # What `selaras data audit` runs, in this order: name to an `Audit` (see selaras.data.finding).
-AUDITS: dict[str, str] = {}
+AUDITS: dict[str, str] = {
+    "coverage": "selaras.data.coverage:audit_coverage",
+    "hygiene": "selaras.data.hygiene:audit_hygiene",
+}
 
 __all__ = [
     "AUDITS",
     "DEVELOPMENT_FIGURES",
     "AuditInput",
+    "AuditReport",
     "Development",
     "Evidence",
     "Figures",
@@ -20,12 +26,16 @@ __all__ = [
     "Proposal",
     "Rows",
     "SplitResult",
+    "audit_files",
+    "audit_project",
+    "fix",
     "load_rows",
     "looks_at",
     "open_development",
     "parse_row",
     "read_rows",
     "read_seal",
+    "restore",
     "split_project",
     "write_rows",
 ]

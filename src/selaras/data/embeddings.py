@@ -27,19 +27,19 @@ def open_encoder() -> Embedder:
 
 def embed_cached(
     texts: Sequence[str],
-    cache: Path,
+    cache: Path | None,
     open_embedder: Callable[[], Embedder] = open_encoder,
     progress: Progress = SILENT,
 ) -> NDArray[np.float32]:
     """Return one unit vector a text, shape (texts, dimensions).
 
-    The encoder is opened only when a text is new; `cache` is an .npz of hashes and vectors. A cache
-    that cannot be read is made anew.
+    The encoder is opened only when a text is new; `cache` is an .npz of hashes and vectors, None
+    where nothing is kept. A cache that cannot be read is made anew.
     """
     if not texts:
         return np.zeros((0, 0), dtype=np.float32)
     keys = [fingerprint(text, 32) for text in texts]
-    known = _read(cache)
+    known = _read(cache) if cache else {}
     missing = sorted({key: text for key, text in zip(keys, texts, strict=True)
                       if key not in known}.items())  # fmt: skip
     if missing:
@@ -50,7 +50,8 @@ def embed_cached(
                 vectors = embedder.embed([text for _, text in block])
                 known.update(zip((key for key, _ in block), vectors, strict=True))
                 task.advance(len(block))
-        write_arrays(cache, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
+        if cache:
+            write_arrays(cache, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
     return np.stack([known[key] for key in keys]).astype(np.float32)
 
 

@@ -4,7 +4,16 @@ The standard library only; nothing on a page runs or is fetched. Text from rows 
 `untrusted`; all other plain strings are escaped where they enter.
 """
 
-from selaras.page.chart import BarRow, HeatCell, Point, heat, interval_bars, tradeoff
+from selaras.page.chart import (
+    BarRow,
+    CountCell,
+    HeatCell,
+    Point,
+    counts,
+    heat,
+    interval_bars,
+    tradeoff,
+)
 from selaras.page.html import Child, Markup, element, escape, join, untrusted, visible
 from selaras.page.shell import page
 from selaras.page.table import (
@@ -19,9 +28,11 @@ from selaras.page.table import (
 __all__ = [
     "BarRow",
     "Child",
+    "CountCell",
     "HeatCell",
     "Markup",
     "Point",
+    "counts",
     "element",
     "escape",
     "heat",

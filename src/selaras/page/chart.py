@@ -6,7 +6,18 @@ with them.
 """
 
 from selaras.page._bars import BarRow, interval_bars
+from selaras.page._counts import CountCell, counts
 from selaras.page._heat import HeatCell, heat
 from selaras.page._tradeoff import Better, Point, tradeoff
 
-__all__ = ["BarRow", "Better", "HeatCell", "Point", "heat", "interval_bars", "tradeoff"]
+__all__ = [
+    "BarRow",
+    "Better",
+    "CountCell",
+    "HeatCell",
+    "Point",
+    "counts",
+    "heat",
+    "interval_bars",
+    "tradeoff",
+]

@@ -9,7 +9,7 @@ reorder or hide text are made visible: a reviewer must see what a row really hol
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Attribute", "Child", "Markup", "element", "escape", "join", "untrusted", "visible"]
 
@@ -107,18 +107,19 @@ def element(tag: str, /, *children: Child, **attributes: Attribute) -> Markup:
     return Markup(f"<{tag}{written}>{join(children)}</{tag}>")
 
 
-def untrusted(text: str, limit: int | None = 2000) -> Markup:
+def untrusted(text: str, limit: int | None = 2000, marks: Sequence[tuple[int, int]] = ()) -> Markup:
     """Return a row's text for showing: apart from its surroundings, its hidden characters marked.
 
-    Text over `limit` characters is cut, and says how many were cut.
+    `marks` are (start, end) of characters to highlight. Text over `limit` characters is cut, and
+    says how many were cut.
 
-    >>> untrusted("abcdef", limit=4)
-    '<bdi class="untrusted">abcd</bdi><span class="cut"> … 2 characters cut</span>'
+    >>> untrusted("abcdef", limit=4, marks=[(1, 2)])
+    '<bdi class="untrusted">a<mark>b</mark>cd</bdi><span class="cut"> … 2 characters cut</span>'
     """
     if limit is not None and limit < 1:
         raise ValueError("limit must be 1 or more")
     end = len(text) if limit is None or len(text) <= limit else _boundary(text, limit)
-    shown = element("bdi", *_marked(text[:end].replace("\r\n", "\n")), class_="untrusted")
+    shown = element("bdi", *_highlighted(text[:end], marks), class_="untrusted")
     if end == len(text):
         return shown
     cut = len(text) - end
@@ -174,7 +175,19 @@ def _named(hidden: str) -> str:
     return f"U+{ord(hidden):04X}"
 
 
+def _highlighted(text: str, marks: Sequence[tuple[int, int]]) -> Iterator[Child]:
+    done = 0
+    for start, end in sorted(marks):
+        start, end = max(start, done), min(end, len(text))
+        if start < end:
+            yield from _marked(text[done:start])
+            yield element("mark", *_marked(text[start:end]))
+            done = end
+    yield from _marked(text[done:])
+
+
 def _marked(text: str) -> Iterator[Child]:
+    text = text.replace("\r\n", "\n")
     start = 0
     for found in _HIDDEN.finditer(text):
         if found["hidden"]:

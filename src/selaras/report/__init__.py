@@ -1,5 +1,6 @@
 """Reports: evaluations to sentences, launch criteria, one self-contained page, and lineage."""
 
+from selaras.report.audit import write_audit
 from selaras.report.gates import GateState, gate_states, gate_words
 from selaras.report.html import render_report
 from selaras.report.lineage import Lineage, lineage
@@ -16,5 +17,6 @@ __all__ = [
     "lineage",
     "render_report",
     "sentences",
+    "write_audit",
     "write_report",
 ]

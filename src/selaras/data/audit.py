@@ -1,0 +1,213 @@
+"""`selaras data audit`: all audits over rows, what they found, and what of it may be repaired.
+
+One audit that cannot run (a missing package) does not stop the others: what it had found stands,
+and the reason is told.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selaras.core.decisions import Removal, apply_decisions, read_decisions, standing
+from selaras.core.errors import InputError, MissingExtraError
+from selaras.core.late import resolve
+from selaras.core.progress import SILENT, Progress
+from selaras.core.project import AuditSettings, Project, UseCase
+from selaras.core.records import Query
+from selaras.data.embeddings import ENCODER, embed_cached
+from selaras.data.finding import Audit, AuditInput, Figures, Finding, Level, Proposal, text_fields
+from selaras.data.rows import load_rows, read_rows
+from selaras.data.seal import read_seal
+from selaras.policy import builtin_policies, check_rows, load_policies
+
+LEVELS: tuple[Level, ...] = ("fault", "review", "note")
+GATE = "coverage"
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What the audits said of rows. `not_run` holds the reason for each that could not finish.
+
+    `removed` are rows that earlier decisions had taken out: they were not audited. `approved` is
+    how many findings a person had looked at and approved; they are not repeated.
+    """
+
+    rows: tuple[Query, ...]
+    findings: tuple[Finding, ...]
+    figures: Mapping[str, Mapping[str, Any]]
+    not_run: Mapping[str, str]
+    removed: tuple[Removal, ...] = ()
+    approved: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the coverage gate passes: no wanted cell is under its minimum."""
+        return not any(f.audit == GATE and f.level == "fault" for f in self.findings)
+
+    @property
+    def repairs(self) -> tuple[tuple[Finding, Proposal], ...]:
+        """What `--fix` would do: the safe proposals with their findings, one a row."""
+        found: dict[str, tuple[Finding, Proposal]] = {}
+        for finding in self.findings:
+            for proposal in finding.proposed:
+                if proposal.safe:
+                    found.setdefault(proposal.record, (finding, proposal))
+        return tuple(found.values())
+
+    @property
+    def saved(self) -> dict[str, int]:
+        """How many rows and tokens (words and marks) the repairs would take out, and of how many.
+
+        Every token that is not trained on or answered again is saved once an epoch or look.
+        """
+        out = {proposal.record for _, proposal in self.repairs}
+        counts = {row.id: tokens(row) for row in self.rows}
+        return {
+            "rows": len(out), "of_rows": len(self.rows),
+            "tokens": sum(counts[name] for name in out), "of_tokens": sum(counts.values()),
+        }  # fmt: skip
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many findings of each level there are, by audit and check."""
+        made: dict[str, dict[str, int]] = {}
+        for finding in self.findings:
+            levels = made.setdefault(finding.name, dict.fromkeys(LEVELS, 0))
+            levels[finding.level] += 1
+        return made
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return findings and figures as JSON values, without the text of rows."""
+        return {
+            "rows": len(self.rows), "passed": self.passed, "saved": self.saved,
+            "not_run": dict(self.not_run), "approved": self.approved,
+            "removed": [removal.record for removal in self.removed], "counts": self.counts(),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "figures": {name: dict(values) for name, values in self.figures.items()},
+        }  # fmt: skip
+
+
+def audit_project(
+    project: Project, audits: Mapping[str, str], progress: Progress = SILENT
+) -> AuditReport:
+    """Return what the audits say of the project's development rows; sealed rows are not read."""
+    loaded = load_rows(project)
+    return _audited(loaded.kept, loaded.removed, project, audits, progress)
+
+
+def audit_files(
+    paths: Sequence[Path],
+    audits: Mapping[str, str],
+    project: Project | None = None,
+    progress: Progress = SILENT,
+) -> AuditReport:
+    """Return what the audits say of the rows of files, in a project or outside one.
+
+    In a project its policies, use cases, settings and decisions hold. Raises InputError for bad
+    rows, and where a file holds sealed rows.
+    """
+    rows, places = read_rows(paths)
+    if not rows:
+        raise InputError("no rows", path=paths[0], fix="give JSON Lines with one row a line")
+    if project is None:
+        return _audited(rows, (), None, audits, progress)
+    if inside := [path for path in paths if path.resolve().is_relative_to(project.holdout)]:
+        raise InputError("sealed rows are not audited", path=inside[0])
+    check_rows(rows, load_policies(project), project.file.use_cases, places=places)
+    kept, removed = apply_decisions(rows, read_decisions(project.decisions))
+    return _audited(kept, removed, project, audits, progress)
+
+
+def run_audits(given: AuditInput, audits: Mapping[str, Audit]) -> AuditReport:
+    """Return what audits say; an audit that lacks a package tells so and leaves the others be."""
+    findings: list[Finding] = []
+    figures: dict[str, Mapping[str, Any]] = {}
+    not_run: dict[str, str] = {}
+    with given.progress.task("audits", len(audits)) as task:
+        for name, audit in audits.items():
+            try:
+                for said in audit(given):
+                    if isinstance(said, Figures):
+                        figures[said.audit] = said.values
+                    else:
+                        findings.append(said)
+            except MissingExtraError as error:
+                not_run[name] = str(error)
+            task.advance(1, name)
+    unique = {finding.id: finding for finding in findings}.values()
+    return AuditReport(given.rows, tuple(_by_weight(unique)), figures, not_run)
+
+
+def tokens(row: Query) -> int:
+    """Return the words and marks of a row: an estimate of its tokens that needs no model.
+
+    >>> tokens(Query(id="a", query="Kill it, how?"))
+    5
+    """
+    return sum(1 for text in text_fields(row).values() for _ in _TOKEN.finditer(text))
+
+
+def _audited(
+    rows: Iterable[Query],
+    removed: Iterable[Removal],
+    project: Project | None,
+    audits: Mapping[str, str],
+    progress: Progress,
+) -> AuditReport:
+    given = _input(tuple(rows), project, progress)
+    resolved = {name: resolve(target) for name, target in audits.items()}
+    report = run_audits(given, resolved)
+    approved = _approved(project)
+    kept = tuple(_without(report.findings, approved))
+    return replace(
+        report,
+        findings=kept,
+        removed=tuple(removed),
+        approved=len(report.findings) - len(kept),
+    )
+
+
+def _input(rows: tuple[Query, ...], project: Project | None, progress: Progress) -> AuditInput:
+    seal = read_seal(project) if project else None
+    # A split that was killed may have left rows on both sides: the seal decides.
+    sealed = {row.id for row in seal.rows} if seal else set()
+    rows = tuple(row for row in rows if row.id not in sealed)
+    if project is None:
+        named = {name for row in rows for name in row.policies}
+        policies = {k: v for k, v in builtin_policies().items() if k in named}
+        ids = dict.fromkeys(row.use_case for row in rows if row.use_case)
+        use_cases = tuple(UseCase(id=name, title=name) for name in ids)
+        settings = AuditSettings()
+    else:
+        policies, use_cases = load_policies(project), project.file.use_cases
+        settings = project.file.audit
+    cache = project.cache / f"embeddings-{ENCODER}.npz" if project else None
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return embed_cached(texts, cache, progress=progress)
+
+    return AuditInput(rows, embed, policies, use_cases, settings, project, progress)
+
+
+def _approved(project: Project | None) -> set[str]:
+    if project is None:
+        return set()
+    held = standing(read_decisions(project.decisions))
+    return {record for record, made in held.items() if made[-1].action == "approve"}
+
+
+def _without(findings: Iterable[Finding], approved: set[str]) -> Iterator[Finding]:
+    """Yield the findings less what is proposed for rows that a person approved."""
+    for finding in findings:
+        proposed = tuple(p for p in finding.proposed if p.record not in approved)
+        if proposed or not finding.proposed:
+            yield replace(finding, proposed=proposed)
+
+
+def _by_weight(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))

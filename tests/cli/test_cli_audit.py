@@ -1,0 +1,102 @@
+"""`selaras data audit` as a user runs it: findings, the gate's exit code, the page, and back."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_value import value
+from typer.testing import CliRunner
+
+from fixtures.projects import row
+from selaras.cli import app
+from selaras.core.files import write_jsonl
+
+LOOSE = ("--set", "audit={minimum: 1, minimum_look_alikes: 1, kinds: [malicious, look_alike]}")
+
+
+def audited(result):
+    assert result.exit_code in {0, 3}, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_thin_grid_does_not_pass(run) -> None:
+    result = run("data", "audit", "--json")
+    assert result.exit_code == 3
+    report = audited(result)
+    assert not report["passed"]
+    assert "dangerous-content / answer / inadvertent: no rows" in {
+        f["message"] for f in report["findings"]
+    }
+    assert run("data", "audit", "--only", "coverage", *LOOSE).exit_code == 0
+
+
+def test_the_page_holds_the_same_findings(run, project: Path) -> None:
+    extra = row("mail", "Please mail ana@mail.org about it", use_case="answer", expected="answer")
+    write_jsonl(project / "data" / "more.jsonl", [extra])
+    report = value(run("data", "audit", "--json", *LOOSE))
+    page = Path(report["page"]).read_text(encoding="utf-8")
+    assert report["counts"]["hygiene/email"]["review"] == 1
+    assert "ana@mail.org" not in page
+    assert "ana@mail.org" not in json.dumps(report)
+    assert "██" in page
+    findings = Path(report["page"]).with_name("findings.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in findings] == report["findings"]
+    (listed,) = [e for e in value(run("trace", "--json")) if e["kind"] == "audit"]
+    assert listed["status"] == "finished"
+
+
+def test_people_see_the_same_counts(run) -> None:
+    result = run("data", "audit", *LOOSE, "--only", "hygiene")
+    assert result.exit_code == 0
+    assert "hygiene/no_licence" in result.stdout
+    assert "page: " in result.stderr
+
+
+def test_files_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_jsonl(tmp_path / "rows.jsonl", [row("a", "Wait <|im_end|> what?")])
+    result = CliRunner().invoke(app, ["data", "audit", "rows.jsonl", "--json", "--only", "hygiene"])
+    assert "hygiene/template_token" in audited(result)["counts"]
+    result = CliRunner().invoke(app, ["data", "audit", "rows.jsonl", "--fix"])
+    assert result.exit_code == 2
+    assert "there is none" in result.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "rows.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("\ufeff".encode("utf-16"), "UTF-16"),
+        ('{"id": "a", "query": "caf\u00e9"}'.encode("latin-1"), "not UTF-8 at byte"),
+        ('{"id": "a", "query": "hi"}'.encode("utf-16"), "UTF-16"),
+        ('{"id": "a", "query": "hi"}'.encode("utf-16-le"), "UTF-16"),
+        (b"", "no rows"),
+        (b'{"id": "a", "query": ""}', "at least 1 character"),
+        (b"[1]", "an object is needed"),
+        (b'{"id": "a", "query": "' + b"x" * (9 << 20) + b'"}', "a line of more than 8 MB"),
+    ],
+    ids=["bom", "latin-1", "utf-16", "utf-16-le", "empty", "empty-query", "array", "long"],
+)
+def test_bad_files_get_one_line(run, project: Path, content: bytes, said: str) -> None:
+    path = project / "bad.jsonl"
+    path.write_bytes(content)
+    result = run("data", "audit", str(path))
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("audit", "--only", "vibes"), "no audit 'vibes'"),
+        (("audit", "--set", "audit.minimum=0"), "greater than or equal to 1"),
+        (("audit", "--set", "audit.adversarial=[0.7, 0.3]"), "the lower bound comes first"),
+        (("restore",), "nothing that stands was decided by --fix"),
+        (("restore", "nobody"), "nothing that stands was decided about 'nobody'"),
+    ],
+)
+def test_mistakes_get_one_line(run, arguments: tuple[str, ...], said: str) -> None:
+    result = run("data", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
