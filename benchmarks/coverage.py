@@ -57,8 +57,8 @@ def main() -> int:
     options = parser.parse_args()
     result = measured(
         SIZES[: 2 if options.quick else 3],
-        draws=100 if options.quick else 1000,
-        rates=13 if options.quick else 25,
+        draws=100 if options.quick else 400,
+        rates=13 if options.quick else 17,
     )
     if options.out:
         write_json(options.out, result)

@@ -139,3 +139,69 @@ def test_models_and_doctor(run) -> None:
     assert run("models", "get", "nothing").exit_code == 2
     assert run("models", "get", "gemma3-270m").exit_code in {0, 2}
     assert "Python" in run("doctor").stdout
+
+
+GATES = """\
+gates:
+  - {figure: compliance_rate, at_least: 0.2}
+  - {figure: over_refusal_rate, versus: base, at_most: 0.05}
+"""
+
+
+def test_a_gate_passes_fails_or_cannot_decide(run, project: Path) -> None:
+    run("data", "split")
+    run("eval")
+    assert "no launch criteria" in run("gate").stderr
+    file = project / "selaras.yaml"
+    file.write_text(file.read_text() + GATES)
+
+    result = run("gate")
+    assert result.exit_code == 2
+    assert "nothing says which one is to be launched" in result.stderr
+
+    shut = run("gate", "shut", "--json")
+    assert shut.exit_code == 3
+    told = json.loads(shut.stdout)
+    assert not told["passed"]
+    assert [gate["state"] for gate in told["gates"]] == ["met", "not met"]
+    assert told["gates"][1]["criterion"] == "over-refusal at most 5 points above base"
+
+    base = run("gate", "base", "--set", "gates=[{figure: over_refusal_rate, at_most: 0.5}]")
+    assert base.exit_code == 0
+    assert "base passes: 1 met" in base.stderr
+
+    unsure = run("gate", "base", "--set", "gates=[{figure: over_refusal_rate, at_most: 0.02}]")
+    assert unsure.exit_code == 3
+    assert "1 undecided" in unsure.stderr
+    assert "independent rows would do" in " ".join(unsure.stdout.split())
+
+
+def test_a_gate_writes_a_comment_with_figures_and_flips(run, project: Path) -> None:
+    run("data", "split")
+    run("eval")
+    file = project / "selaras.yaml"
+    file.write_text(file.read_text() + GATES)
+    note = project / "gate.md"
+    assert run("gate", "shut", "--markdown", str(note)).exit_code == 3
+    text = note.read_text()
+    assert "`shut` did not pass the gate" in text
+    assert "| Over-refusal | 100 %" in text
+    assert "❌ not met" in text
+    assert "rows flipped against base" in text
+    sealed = (project / "holdout" / "rows.jsonl").read_text()
+    queries = [json.loads(line)["query"] for line in sealed.splitlines()]
+    assert queries
+    assert not any(query in text for query in queries)
+    assert "not measured on the rows" in run("gate", "shut", "--against", "nobody").stderr
+
+
+def test_the_workflow_uses_commands_that_are_there(run) -> None:
+    import yaml
+
+    steps = yaml.safe_load(run("gate", "--github").stdout)["jobs"]["gate"]["steps"]
+    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    ours = [line.split() for line in lines if line.startswith("selaras ")]
+    assert [words[1] for words in ours] == ["eval", "gate"]
+    for words in ours:
+        help_text = CliRunner().invoke(app, [words[1], "--help"]).stdout
+        assert all(word in help_text for word in words if word.startswith("--"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import data, doctor, evaluate, models, report, start, tune
+from . import data, doctor, evaluate, gate, models, report, start, tune
 
 STORY = """From a written content policy to evidence that the product keeps it.
 
@@ -20,6 +20,7 @@ The loop, one line a stage:
   prompt   first lever: a system prompt                   prompts/*.prompt
   tune     second lever: teach the model                  selaras tune sft
   eval     one ruler for both                             selaras eval
+  gate     the launch criteria, for CI                    selaras gate
   report   the evidence, with its lineage                 selaras report
 
 Start with:  selaras quickstart DIR
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (start, data, tune, evaluate, report, models, doctor):
+for module in (start, data, tune, evaluate, gate, report, models, doctor):
     module.register(app)
 
 

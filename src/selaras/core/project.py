@@ -38,17 +38,29 @@ class UseCase(Record):
 
 
 class Gate(Record):
-    """A launch criterion: a bound on a figure, judged on the sealed rows."""
+    """A launch criterion: a bound on a figure, judged on the sealed rows.
 
-    figure: Literal["violation_rate", "compliance_rate", "over_refusal_rate", "capability"]
-    at_most: float | None = Field(default=None, ge=0, le=1)
-    at_least: float | None = Field(default=None, ge=0, le=1)
+    With `versus` it bounds the difference from another System on the same rows, in shares: at most
+    0.03 is three points more than it at most, at least -0.02 two points less at most.
+    """
+
+    figure: Literal[
+        "violation_rate", "compliance_rate", "over_refusal_rate", "unhelpful_refusal", "capability"
+    ]
+    at_most: float | None = Field(default=None, ge=-1, le=1)
+    at_least: float | None = Field(default=None, ge=-1, le=1)
+    versus: Identifier | None = None
     policy: str | None = None
+    use_case: str | None = None
+    kind: Kind | None = None
 
     @model_validator(mode="after")
     def _bounds_something(self) -> "Gate":
-        if self.at_most is None and self.at_least is None:
+        bounds = [bound for bound in (self.at_most, self.at_least) if bound is not None]
+        if not bounds:
             raise ValueError("a gate has at_most or at_least")
+        if self.versus is None and min(bounds) < 0:
+            raise ValueError("a bound under 0 needs versus: it is a difference from a System")
         return self
 
 
@@ -103,7 +115,10 @@ class AuditSettings(Record):
 
 
 class ProjectFile(Record):
-    """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored."""
+    """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored.
+
+    `candidate` is the System that is to be launched: `selaras gate` is about it.
+    """
 
     product: str = Field(min_length=1)
     description: str = ""
@@ -117,6 +132,7 @@ class ProjectFile(Record):
     look_budget: int = Field(default=10, ge=1)
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()
     tune: Tuning = Tuning()
     seed: int = 0

@@ -3,7 +3,17 @@
 from selaras.evaluate.budget import Budget, BudgetSpentError
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.compare import Comparison, compare
+from selaras.evaluate.flips import Flip, flips
 from selaras.evaluate.forecast import Forecast, forecast
+from selaras.evaluate.gate import (
+    GateState,
+    gate_state,
+    gate_states,
+    gate_summary,
+    gate_words,
+    passed,
+)
+from selaras.evaluate.gate_runs import gate_runs
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.store import Evaluation, newest_together, read_evaluation, summary
 from selaras.evaluate.suite import Suite, development_suite, held_out_suite, load_checks
@@ -14,19 +24,28 @@ __all__ = [
     "BudgetSpentError",
     "Comparison",
     "Evaluation",
+    "Flip",
     "Forecast",
+    "GateState",
     "Opened",
     "Suite",
     "Terms",
     "compare",
     "development_suite",
     "evaluate",
+    "flips",
     "forecast",
+    "gate_runs",
+    "gate_state",
+    "gate_states",
+    "gate_summary",
+    "gate_words",
     "held_out_suite",
     "load_checks",
     "named_systems",
     "newest_together",
     "open_system",
+    "passed",
     "read_evaluation",
     "renderer",
     "summary",

@@ -6,10 +6,10 @@ from selaras.core.project import Project
 from selaras.data import Development, looks_at, read_seal
 from selaras.data.seal import Seal
 from selaras.evaluate import Evaluation
+from selaras.evaluate.gate import gate_states, not_held_out
 from selaras.page import Child, Markup, element, join, page
 from selaras.policy import Policy, load_policies
 from selaras.report import html_evidence, html_figures
-from selaras.report.gates import gate_states, not_held_out
 from selaras.report.html_showcase import showcase as showcase_html
 from selaras.report.lineage import ancestors
 from selaras.report.model import Measured, measured
@@ -112,7 +112,9 @@ def _figures(found: Measured, project: Project, runs: Sequence[TuningRun]) -> Ma
 
 
 def _criteria(found: Measured, project: Project) -> Markup:
-    states = {line.label: gate_states(project, line.evaluation) for line in found.lines}
+    states = {
+        line.label: gate_states(project, line.evaluation, found.evaluations) for line in found.lines
+    }
     return html_figures.criteria(states, project.file.look_budget)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from selaras.core.project import Gate
 from selaras.evaluate import Comparison
+from selaras.evaluate.gate import GateState, gate_words, state_words
 from selaras.page import (
     BarRow,
     Child,
@@ -21,7 +22,6 @@ from selaras.page import (
     table,
     tradeoff,
 )
-from selaras.report.gates import GateState, gate_words
 from selaras.report.model import (
     KIND_WORDS,
     KINDS,
@@ -132,7 +132,8 @@ def kind_bars(found: Measured, gates: Sequence[Gate]) -> Markup:
         for line in found.lines
         for rate in [line.rate(f"{OVER}.{kind}")]
     ]
-    limits = [g.at_most for g in gates if g.figure == OVER and not g.policy]
+    whole = [g for g in gates if not (g.policy or g.use_case or g.kind or g.versus)]
+    limits = [g.at_most for g in whole if g.figure == OVER]
     limit = next((value for value in limits if value is not None), None)
     words = "" if limit is None else f"criterion over all kinds: at most {percent(limit)}"
     return interval_bars(
@@ -193,9 +194,10 @@ def criteria(states: Mapping[str, Sequence[GateState]], budget: int) -> Markup:
     columns = ["System", *(w[0].upper() + w[1:] for w in words)]
     made = table(columns, rows, caption="What the exact bounds say")
     return join([made, _note(
-        f"Clopper-Pearson bounds at a level of .05 / {budget}, the look budget. The lower bound "
-        "counts unscored and failed rows as misses, the upper one as hits. A criterion is met "
-        "where the bound keeps it, not the share alone.")])  # fmt: skip
+        f"Exact bounds (Clopper-Pearson) of shares, Tango's with a continuity correction of paired "
+        f"differences, at a level of .05 / {budget}, the look budget. Unscored and failed rows are "
+        "taken at their worst. A criterion is met where the bound keeps it, not the share "
+        "alone.")])  # fmt: skip
 
 
 def _named(line: Line, seeds: Mapping[str, str]) -> Markup:
@@ -268,16 +270,5 @@ def _full_cells(found: Measured, figure: str, titles: Mapping[str, str]) -> Mark
 
 def _state(state: GateState) -> Markup:
     word = element("b", state.state, class_=STATE_CLASSES[state.state])
-    if not state.n:
-        return join([word, element("br"), element("small", state.reason)])
-    share = "nothing scored" if state.value is None else percent(state.value)
-    bounds = f"{share}, bounds {percent(state.low)} to {percent(state.high)}, n {state.n:,}"
-    if state.unscored:
-        bounds += f" with {state.unscored:,} unscored or failed"
-    notes = [bounds]
-    if state.reason:
-        notes.append(state.reason)
-    if state.needed:
-        notes.append(f"about {state.needed:,} independent rows would do at this share")
-    small = [element("small", note) for note in notes]
+    small = [element("small", said) for said in state_words(state)]
     return join([word, element("br"), join(small, element("br"))])

@@ -90,6 +90,11 @@ class Measured:
         return self.lines[0]
 
     @property
+    def evaluations(self) -> list[Evaluation]:
+        """What the lines show, in their order."""
+        return [line.evaluation for line in self.lines]
+
+    @property
     def held_out(self) -> bool:
         """Whether sealed rows were measured."""
         return self.seal is not None

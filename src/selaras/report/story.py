@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from selaras.core.project import Project
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation
+from selaras.evaluate.gate import GateState, gate_states, gate_words, not_held_out
 from selaras.page import percent
-from selaras.report.gates import GateState, gate_states, gate_words, not_held_out
 from selaras.report.model import KIND_WORDS, KINDS, Line, Measured, measured, significant
 from selaras.report.naming import MOST_NAMES, listed, names_of
 from selaras.report.tuning import seeds_told
@@ -59,7 +59,8 @@ def sentences(evaluations: Sequence[Evaluation], project: Project | None = None)
 def story(table: Measured, project: Project | None = None) -> list[str]:
     """Return the sentences of a table that is already made."""
     states: States = {
-        line.label: gate_states(project, line.evaluation) if project else [] for line in table.lines
+        line.label: gate_states(project, line.evaluation, table.evaluations) if project else []
+        for line in table.lines
     }
     if all(line.unscored + line.errors == line.rows for line in table.lines):
         said = ["no answer could be scored, so these figures say nothing of any System"]

@@ -8,7 +8,13 @@ and anything that needs scipy.
 
 from selaras.stats.agreement import cohen_kappa
 from selaras.stats.bootstrap import bca
-from selaras.stats.bounds import difference_bounds, effective_clusters, rate_bounds
+from selaras.stats.bounds import (
+    difference_bounds,
+    effective_clusters,
+    pairs_to_decide,
+    rate_bounds,
+    rows_to_decide,
+)
 from selaras.stats.intervals import Interval, clopper_pearson, clustered_wilson, wilson
 from selaras.stats.multiple import holm
 from selaras.stats.paired import PairedDifference, paired_difference
@@ -28,8 +34,10 @@ __all__ = [
     "holm",
     "paired_difference",
     "paired_n",
+    "pairs_to_decide",
     "ppi_mean",
     "rate_bounds",
+    "rows_to_decide",
     "smallest_n",
     "wilson",
     "zero_hits_upper",

@@ -8,13 +8,14 @@ is what is left if they do. Rows without an outcome are taken at their worst on 
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from selaras.stats._clusters import as_bits, cluster_sums
 from selaras.stats._newcombe import PairedTable
 from selaras.stats._quantiles import two_sided_z
 from selaras.stats._tango import tango_bounds
 from selaras.stats.intervals import Interval, clopper_pearson
+from selaras.stats.power import smallest_n
 
 # Pairs taken off the score: with 2, enumeration of all tables up to n = 400 finds no bound that
 # covers less than its level (benchmarks/coverage.py); with none it falls short in 4 of 10 cases.
@@ -110,6 +111,57 @@ def difference_bounds(
     high = tango_bounds(_table(best).scaled_to(size), confidence, CORRECTION)[1]
     value = sum(b - a for a, b in known) / len(known) if known else math.nan
     return Interval(value, low, high, n, "tango-corrected")
+
+
+def rows_to_decide(
+    share: float, met: Callable[[float, float], bool], confidence: float = 0.95
+) -> int | None:
+    """Return about how many independent rows would meet a criterion at the share, None where none.
+
+    Args:
+        share: the share of hits that more rows are assumed to show, in [0, 1].
+        met: whether (low, high) meets the criterion.
+        confidence: as in `rate_bounds`.
+
+    Returns:
+        A number in two digits; None where the share itself breaks it or 50,000 would not do.
+
+    Example:
+        >>> rows_to_decide(0.0, lambda low, high: high <= 0.05)
+        72
+    """
+    if not met(share, share):
+        return None
+
+    def enough(n: int) -> bool:
+        found = clopper_pearson(round(share * n), n, confidence)
+        return met(found.low, found.high)
+
+    return smallest_n(enough)
+
+
+def pairs_to_decide(
+    gained: float, lost: float, met: Callable[[float, float], bool], confidence: float = 0.95
+) -> int | None:
+    """Return about how many independent pairs would meet a criterion at these shares of changes.
+
+    Args:
+        gained: the share of pairs that become a hit.
+        lost: the share of pairs that are no hit any more.
+        met: whether (low, high) of the difference meets the criterion.
+        confidence: as in `difference_bounds`.
+
+    Returns:
+        A number in two digits; None where the difference itself breaks it or 50,000 would not do.
+
+    Example:
+        >>> pairs_to_decide(0.05, 0.05, lambda low, high: low >= -0.02)
+        1200
+    """
+    if not met(gained - lost, gained - lost):
+        return None
+    table = PairedTable(1 - gained - lost, gained, lost, 0.0)
+    return smallest_n(lambda n: met(*tango_bounds(table.scaled_to(n), confidence, CORRECTION)))
 
 
 def effective_clusters(clusters: Sequence[Hashable], n: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from selaras.stats._binomial import upper_tail
-from selaras.stats._clusters import as_bits, cluster_sums, robust_variance
+from selaras.stats._clusters import ClusterSum, as_bits, cluster_sums, robust_variance
 from selaras.stats._quantiles import two_sided_t, two_sided_z
 
 
@@ -101,15 +101,15 @@ def clustered_wilson(
     """Return the rate of clustered outcomes with Wilson's interval at the effective sample size.
 
     The design effect is the cluster-robust variance of the mean over its variance under
-    independence. Where it is above 1, the effective size is n over it, times (z / t)^2 for the
-    clusters - 1 degrees of freedom on which the variance rests, at least 1 row. At a rate of 0 or
-    1 the data show no design effect, so the interval is plain `wilson` on the rows: too narrow
-    where rows repeat one another. Simulated coverage is in docs/evaluate.md.
+    independence. Where it is above 1, the effective size is n over it, times (z / t)^2, at least 1
+    row. At a rate of 0 or 1 the data show no design effect, so the interval is plain `wilson` on
+    the rows: too narrow where rows repeat one another. Simulated coverage: benchmarks/coverage.py.
 
     Source: Kish (1965) design effect; effective-size Wilson with the t adjustment as in Korn &
     Graubard (1998) and Dean & Pagano (2015), J. Survey Stat. Methodol. 3:484-503. Both variances
     carry their small-sample factor, G / (G - 1) and n / (n - 1), so singletons give a design
-    effect of 1.
+    effect of 1. Deviation: the degrees of freedom are at most twice the clusters on the rarer side
+    (with a hit, or with a miss), since those carry the variance when the rate is near 0 or 1.
 
     Args:
         outcomes: one boolean a row; none gives value nan and the interval [0, 1].
@@ -139,7 +139,7 @@ def clustered_wilson(
     if effect <= 1:
         return dataclasses.replace(wilson(hits, n, confidence), method="clustered-wilson")
     # One cluster has infinite variance; it still counts as one row, not as none.
-    shrunk = two_sided_z(confidence) / two_sided_t(confidence, max(1, len(groups) - 1))
+    shrunk = two_sided_z(confidence) / two_sided_t(confidence, _degrees(groups))
     size = n / effect * shrunk**2
     low, high = score_bounds(rate, max(1.0, size), confidence)
     return Interval(rate, low, high, n, "clustered-wilson")
@@ -181,6 +181,12 @@ def _check_counts(hits: int, n: int) -> None:
 def _unknown(method: str, confidence: float) -> Interval:
     two_sided_z(confidence)
     return Interval(math.nan, 0.0, 1.0, 0, method)
+
+
+def _degrees(groups: Sequence[ClusterSum]) -> int:
+    hit = sum(group.total > 0 for group in groups)
+    missed = sum(group.total < group.size for group in groups)
+    return max(1, min(len(groups) - 1, 2 * min(hit, missed)))
 
 
 def _exact_lower(hits: int, n: int, tail: float) -> float:
