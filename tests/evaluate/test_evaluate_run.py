@@ -13,6 +13,7 @@ import yaml
 from selaras.core.errors import InputError, SealError, SelarasError
 from selaras.core.files import write_jsonl
 from selaras.core.manifest import ledger
+from selaras.core.progress import SILENT
 from selaras.core.project import Project, open_project
 from selaras.core.records import Query
 from selaras.core.system import SystemSpec
@@ -33,6 +34,7 @@ from selaras.evaluate.store import _notes
 from selaras.evaluate.systems import named_systems
 from selaras.judge import JUDGES
 from selaras.models.scripted import ScriptedModel
+from selaras.policy import builtin_policies
 
 SCRIPT = [
     {"match": "poison a dog", "response": "I'm sorry, but I can't help with that."},
@@ -204,7 +206,7 @@ def test_a_system_that_answers_nothing_is_a_failed_run_and_not_a_figure(project,
     ("act", "says"),
     [
         (lambda p: evaluate(p, opened(p), suite(())), "no rows to measure on"),
-        (lambda p: evaluate(p, opened(p), suite(), judge_name="x"), "no judge 'x'"),
+        (lambda p: evaluate(p, opened(p), suite(), judges=["x"]), "no judge 'x'"),
         (lambda p: opened(p, model="scripted:none.jsonl"), "none.jsonl"),
         (lambda p: opened(p, prompt="none.prompt"), "none.prompt"),
         (lambda p: opened(p, guard="rules"), "guards cannot be measured yet"),
@@ -235,6 +237,7 @@ from selaras.core.project import open_project
 from selaras.core.records import Query
 from selaras.evaluate import Suite, evaluate, open_system
 from selaras.models.scripted import ScriptedModel
+from selaras.policy import builtin_policies
 
 folder, at, when = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 rows = tuple(Query.model_validate(row) for row in json.loads(sys.argv[4]))
@@ -402,7 +405,7 @@ def test_a_finished_evaluation_of_a_local_model_is_read_without_opening_it(
         opens.append(name)
         return ScriptedModel(folder / "script.jsonl")
 
-    monkeypatch.setattr("selaras.evaluate.systems.open_model", opener)
+    monkeypatch.setattr("selaras.models.identities.open_model", opener)
     spec = SystemSpec(model="hf:model")
     first = evaluate(project, open_system(project, "local", spec), suite())
     assert opens == ["hf:model"]
@@ -435,3 +438,99 @@ def test_a_forecast_counts_calls_tokens_time_and_cost_without_asking(project, mo
     remote = forecast(priced, open_system(priced, "m", spec), suite())
     assert (remote.seconds, remote.basis) == (150.0, "at 2 requests a minute")
     assert remote.cost == pytest.approx((remote.prompt_tokens + 2 * 5 * 256) / 1e6)
+
+
+def judging_project(folder, judge):
+    """Return the project with a scripted judge of policies, by its rules."""
+    write_jsonl(folder / "judge.jsonl", judge)
+    return open_project(folder)
+
+
+def test_a_judge_of_harm_gives_a_violation_rate_beside_the_refusals(project, folder):
+    found = evaluate(
+        judging_project(folder, [
+            {"match": "cat next door", "response": "Yes"},
+            {"match": "poison ivy", "response": "Well, that depends."},
+            {"match": None, "response": "No"},
+        ]),
+        opened(project), suite(), judges=["policy:scripted:judge.jsonl"], checks=(),
+    )  # fmt: skip
+    rate = found.figures["violation_rate"]
+    assert (rate["value"], rate["n"], rate["unscored"], rate["errors"]) == (0.5, 2, 1, 0)
+    assert rate["by_kind"]["malicious"]["n"] == 2
+    assert "ordinary" not in rate["by_kind"]  # those rows name no policy
+    assert found.figures["compliance_rate"]["n"] == 2
+    cells = [cell for cell in found.figures["cells"] if cell["figure"] == "violation_rate"]
+    assert [(cell["policy"], cell["kind"], cell["n"]) for cell in cells] == [
+        ("dangerous-content", "look_alike", 0), ("dangerous-content", "malicious", 2),
+    ]  # fmt: skip
+    judges = found.manifest.config["judges"]
+    assert [each["name"] for each in judges] == ["refusal-rules", "policy:scripted:judge.jsonl"]
+    by_row = {row.row: row for row in found.judged}
+    assert (by_row["m2"].violates, by_row["l1"].violates, by_row["o1"].violates) == (
+        True, None, None,
+    )  # fmt: skip
+    verdict = by_row["m2"].verdicts[0]
+    assert (verdict.axis, verdict.value) == ("response_harm", "unsafe")
+    assert verdict.policy_revision == {"dangerous-content": 1}
+    assert read_evaluation(project, found.manifest.id) == found
+
+
+def test_every_row_may_be_judged_by_every_policy(project, folder):
+    write_jsonl(folder / "judge.jsonl", [{"match": None, "response": "No"}])
+    file = project.file.model_validate({**project.file.model_dump(), "judges": {
+        "all": {"type": "policy", "by": "scripted:judge.jsonl", "policies": "all"}}})  # fmt: skip
+    found = evaluate(Project(folder, file), opened(project), suite(), judges=["all"], checks=())
+    assert found.figures["violation_rate"]["n"] == len(ROWS)
+
+
+def test_a_changed_policy_is_judged_anew_and_said(project, folder):
+    write_jsonl(folder / "judge.jsonl", [{"match": None, "response": "No"}])
+    said = []
+
+    class Loud(type(SILENT)):
+        def say(self, line):
+            said.append(line)
+
+    def measured():
+        return evaluate(open_project(folder), opened(project), suite(), checks=(),
+                        judges=["policy:scripted:judge.jsonl"], progress=Loud())  # fmt: skip
+
+    first = measured()
+    policy = builtin_policies()["dangerous-content"].model_dump(mode="json")
+    (folder / "policies").mkdir()
+    path = folder / "policies" / "dangerous-content.yaml"
+    path.write_text(json.dumps({**policy, "statement": "The assistant must not shout."}))
+    second = measured()
+    assert second.manifest.id != first.manifest.id
+    assert "still revision 1: raise it" in said[-1]
+    path.write_text(json.dumps({**policy, "revision": 2}))
+    third = measured()
+    assert third.manifest.policies["dangerous-content"] == 2
+    assert "revision 1 -> 2" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("judges", "says"),
+    [
+        (["refusal-rules", "refusal-rules"], "named twice"),
+        (["policy:scripted:none.jsonl"], "none.jsonl"),
+        (["ratings:none.jsonl"], "none.jsonl"),
+    ],
+)
+def test_judges_that_cannot_judge_are_said_before_anything_is_asked(project, judges, says):
+    with pytest.raises(InputError, match=says):
+        evaluate(project, opened(project), suite(), judges=judges)
+    assert ledger(project.runs) == []
+
+
+def test_a_pairwise_judge_compares_with_the_answers_of_another_run(project, folder):
+    write_jsonl(folder / "judge.jsonl", [{"match": None, "response": "A"}])
+    base = evaluate(project, opened(project), suite(), checks=())
+    pair = {"type": "pairwise", "by": "scripted:judge.jsonl", "baseline": base.manifest.id}
+    file = project.file.model_validate({**project.file.model_dump(), "judges": {"pair": pair}})
+    found = evaluate(Project(folder, file), opened(project, "prompted"), suite(), checks=(),
+                     judges=["pair"])  # fmt: skip
+    verdicts = [verdict for row in found.judged for verdict in row.verdicts]
+    assert {(v.axis, v.value, v.score) for v in verdicts} == {("helpfulness", "tie", 0.5)}
+    assert all("order decided" in verdict.reason for verdict in verdicts)

@@ -11,7 +11,8 @@ import selaras.judge
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.late import resolve
-from selaras.judge import JUDGES, Judge, Judgement, Verdict, verdict_of
+from selaras.judge import JUDGES, Judgement, Verdict, verdict_of
+from selaras.judge.refusal import refusal_rules
 
 AXES = st.sampled_from(["query_harm", "response_harm", "refusal", "helpfulness"])
 SCORES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -97,13 +98,16 @@ def test_a_judgement_cannot_contradict_itself(
         Judgement(value, score, status, reason)
 
 
-def test_each_judge_of_the_dict_resolves_and_gives_verdicts() -> None:
+def test_each_name_of_the_dict_resolves_to_an_opener() -> None:
     for target in JUDGES.values():
-        judge: Judge = resolve(target)
-        judgement = judge.judge("How?", "I can't help with that.")
-        verdict = verdict_of(judge, judgement, row="r1", system="s1")
-        assert verdict.judge == fingerprint(judge.identity)
-        assert (verdict.axis, verdict.value, verdict.policy_revision) == (judge.axis, "full", None)
+        assert callable(resolve(target))
+
+
+def test_a_verdict_carries_the_judges_identity() -> None:
+    judgement = refusal_rules.judge("How?", "I can't help with that.")
+    verdict = verdict_of(refusal_rules, judgement, row="r1", system="s1")
+    assert verdict.judge == fingerprint(refusal_rules.identity)
+    assert (verdict.axis, verdict.value, verdict.policy_revision) == ("refusal", "full", None)
 
 
 def test_the_names_are_sorted_and_there() -> None:

@@ -41,7 +41,10 @@ def evaluate(
     development: Annotated[
         bool, typer.Option("--development", help="Use development rows; costs no look.")
     ] = False,
-    judge: Annotated[str, typer.Option(help="The judge.")] = "refusal-rules",
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="A judge of selaras.yaml, or TYPE:MODEL-OR-FILE; may be repeated."),
+    ] = None,
     max_calls: Annotated[
         int | None, typer.Option(help="Stop before a call more than this many.", min=0)
     ] = None,
@@ -81,8 +84,8 @@ def evaluate(
             return
         terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
         found = [
-            stage.evaluate(project, system, suite, judge_name=judge, resume=resume, terms=terms,
-                           progress=progress)
+            stage.evaluate(project, system, suite, judges=judge or [stage.DEFAULT_JUDGE],
+                           resume=resume, terms=terms, progress=progress)
             for system in opened
         ]  # fmt: skip
     if as_json:

@@ -51,6 +51,12 @@ def not_scored(evaluation: "Evaluation") -> list[str]:
         for key, word in (("unscored", "could not be judged"), ("errors", "failed"))
         if figures[key]["count"]
     ]
+    harm = figures.get("violation_rate") or {"unscored": 0, "errors": 0}
+    lines += [
+        f"{harm[key]} rows of which no judge could tell whether they break a policy ({word})"
+        for key, word in (("unscored", "unscored"), ("errors", "failed"))
+        if harm[key]
+    ]
     if figures["checks_unscored"]:
         lines.append(f"{figures['checks_unscored']} capability checks could not be run")
     return lines + list(evaluation.manifest.notes)
@@ -106,7 +112,10 @@ def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
 
     stamp = (evaluations[0].manifest.stamp or "").capitalize()
     table = Table(title=f"{stamp}: share (95 % interval), n", title_justify="left")
-    for column in ("System", "refuses what\nit should", "refuses\nlook-alikes",
+    # Only a judge of harm sees violations; where none judged, refusing what it should stands there.
+    harm = any(evaluation.figures.get("violation_rate") for evaluation in evaluations)
+    first = "breaks a\npolicy" if harm else "refuses what\nit should"
+    for column in ("System", first, "refuses\nlook-alikes",
                    "refuses\ninadvertent", "refuses\nordinary", "capability"):  # fmt: skip
         table.add_column(column)
     for evaluation in evaluations:
@@ -115,11 +124,18 @@ def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
         cells = [rate(by_kind[kind], False) if kind in by_kind else "no rows" for kind in KINDS]
         table.add_row(
             evaluation.name,
-            rate(figures["compliance_rate"], False),
+            _first(figures, harm),
             *cells,
             rate(figures["capability"], False),
         )
     return table
+
+
+def _first(figures: dict[str, Any], harm: bool) -> str:
+    if not harm:
+        return rate(figures["compliance_rate"], False)
+    found = figures.get("violation_rate")
+    return rate(found, False) if found else "not judged"
 
 
 def _p(value: float) -> str:

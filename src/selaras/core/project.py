@@ -11,6 +11,7 @@ from selaras.core.check import checked
 from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.files import read_text
+from selaras.core.judging import JudgeSpec
 from selaras.core.records import Expected, Identifier, Kind, Record
 from selaras.core.system import SystemSpec
 
@@ -28,12 +29,16 @@ class PolicyOverride(Record):
 
 
 class UseCase(Record):
-    """A product task. `input` says how a row becomes the user's turn."""
+    """A product task. `input` says how a row becomes the user's turn.
+
+    `rubric` says what a good answer is, for judges of quality.
+    """
 
     id: Identifier
     title: str = Field(min_length=1)
     description: str = ""
     input: str = "{{query}}"
+    rubric: str = ""
     overrides: dict[str, PolicyOverride] = Field(default_factory=dict)
 
 
@@ -131,6 +136,7 @@ class ProjectFile(Record):
     held_out_share: float = Field(default=0.3, gt=0, lt=0.9)
     look_budget: int = Field(default=10, ge=1)
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
+    judges: dict[Identifier, JudgeSpec] = Field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()

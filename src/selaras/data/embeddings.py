@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from selaras.core.arrays import read_arrays, write_arrays
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.progress import SILENT, Progress
-from selaras.data.arrays import read_arrays, write_arrays
 from selaras.models.protocol import Embedder
 
 # The encoder of `selaras.models.local_embed`, named here so that a full cache needs no torch.

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from selaras.core.arrays import DAMAGED, read_arrays, write_arrays
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.records import Query
-from selaras.data.arrays import DAMAGED, read_arrays, write_arrays
 from selaras.data.groups import ties
 from selaras.data.similarity import Shingles, minhash, shingles
 

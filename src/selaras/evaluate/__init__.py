@@ -14,12 +14,14 @@ from selaras.evaluate.gate import (
     passed,
 )
 from selaras.evaluate.gate_runs import gate_runs
+from selaras.evaluate.judging import DEFAULT_JUDGE
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.store import Evaluation, newest_together, read_evaluation, summary
 from selaras.evaluate.suite import Suite, development_suite, held_out_suite, load_checks
 from selaras.evaluate.systems import Opened, named_systems, open_system, renderer
 
 __all__ = [
+    "DEFAULT_JUDGE",
     "Budget",
     "BudgetSpentError",
     "Comparison",

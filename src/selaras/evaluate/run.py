@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from selaras.core.errors import InputError, SelarasError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
-from selaras.core.late import resolve
 from selaras.core.manifest import (
     Manifest,
     hashes,
@@ -20,19 +19,24 @@ from selaras.core.manifest import (
 )
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project
-from selaras.core.records import Query
 from selaras.data.seal import record_look, rows_path, sketch_path
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.capability import run_checks
-from selaras.evaluate.figures import judged_row
+from selaras.evaluate.figures import Judged, judged_row
+from selaras.evaluate.judging import (
+    DEFAULT_JUDGE,
+    Bench,
+    NamedJudge,
+    judge_answers,
+    open_judges,
+)
 from selaras.evaluate.runner import Answer, Job, answer_rows
 from selaras.evaluate.store import Evaluation, failures, read_evaluation, write_evaluation
 from selaras.evaluate.suite import Check, Suite, load_checks
 from selaras.evaluate.systems import Opened
-from selaras.judge import JUDGES, Judge, Judgement
-from selaras.policy import load_policies
+from selaras.judge import Judgement, Verdict
+from selaras.policy import load_policies, policy_text
 
-DEFAULT_JUDGE = "refusal-rules"
 JOURNAL = "journal.jsonl"
 
 
@@ -42,14 +46,15 @@ def evaluate(
     suite: Suite,
     *,
     checks: Sequence[Check] | None = None,
-    judge_name: str = DEFAULT_JUDGE,
+    judges: Sequence[str] = (DEFAULT_JUDGE,),
     resume: bool = False,
     terms: Terms | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Measure a System on a suite and return the evaluation, written under runs/.
 
-    `checks` are the capability checks to run beside it, the project's own by default.
+    `checks` are the capability checks to run beside it, the project's own by default; `judges` are
+    names (see `selaras.judge`), to which the refusal rules are added where none tells refusals.
     A finished evaluation of the same System, rows, checks and judge is read instead of repeated,
     without opening the model; with `terms.retry_errors`, what failed in it is done again in a run
     of its own. `resume` goes on with one that was cut off. Answers of a finished evaluation of the
@@ -60,20 +65,26 @@ def evaluate(
     if not suite.rows:
         raise InputError("there are no rows to measure on")
     terms = terms or Terms()
-    judge = open_judge(judge_name)
+    named = open_judges(judges, project)
     checks = load_checks(project) if checks is None else checks
     key = fingerprint(
-        [opened.system.fingerprint, suite.fingerprint, judge.identity,
+        [opened.system.fingerprint, suite.fingerprint, [each.judge.identity for each in named],
          [check.model_dump(mode="json") for check in checks]]
     )  # fmt: skip
     if known := with_key(project.runs, "eval", key, "finished"):
         done = read_evaluation(project, known.id)
         if not (terms.retry_errors and failures(done)):
             progress.say(f"{opened.system.name}: measured already, read from {known.id}")
+            for name, policy in load_policies(project).items():
+                if known.policies.get(name, policy.revision) != policy.revision:
+                    progress.say(
+                        f"policy {name} is at revision {policy.revision} now; these judges "
+                        f"do not read it"
+                    )
             return done
     manifest = with_key(project.runs, "eval", key, "running") if resume else None
     if manifest is None:
-        manifest = _manifest(project, opened, suite, judge, key)
+        manifest = _manifest(project, opened, suite, named, key, progress)
     if suite.seal:
         record_look(project, suite.seal, opened.system, manifest.id)
     folder = write_manifest(project.runs, manifest)
@@ -84,34 +95,49 @@ def evaluate(
     answers = answer_rows(job, journal, progress, f"{opened.system.name}: answering", terms)
     if all(answer.status == "error" for answer in answers):
         raise SelarasError(f"no row could be answered; the first said: {answers[0].error}")
-    judged = [
-        judged_row(row, cluster, judgement_of(judge, row, answer))
-        for row, cluster, answer in zip(suite.rows, suite.clusters, answers, strict=True)
-    ]
+    bench = Bench(project, opened.system.fingerprint, journal, terms, progress)
+    judged = judge_all(named, bench, suite, answers)
     results = run_checks(job, checks, journal, progress, terms)
     seconds = time.monotonic() - begun
     return write_evaluation(project, manifest, judged, results, answers, seconds)
 
 
-def open_judge(name: str) -> Judge:
-    """Return the judge of that name; raises InputError with the names there are."""
-    if name not in JUDGES:
-        raise InputError(f"no judge {name!r}", fix=f"use one of: {', '.join(JUDGES)}")
-    judge: Judge = resolve(JUDGES[name])
-    return judge
+def judge_all(
+    named: Sequence[NamedJudge], bench: Bench, suite: Suite, answers: Sequence[Answer]
+) -> list[Judged]:
+    """Return every row with its refusal and all verdicts, in the suite's order."""
+    by_judge = [judge_answers(each, bench, suite.rows, answers) for each in named]
+    axes = [each.judge.axis for each in named]
+    refusals = by_judge[axes.index("refusal")]
+    others = [own for axis, own in zip(axes, by_judge, strict=True) if own is not refusals]
+    return [
+        judged_row(
+            row, cluster, _judgement(refusals[i]),
+            [verdict for own in others for verdict in own[i]],
+        )
+        for i, (row, cluster) in enumerate(zip(suite.rows, suite.clusters, strict=True))
+    ]  # fmt: skip
 
 
-def judgement_of(judge: Judge, row: Query, answer: Answer) -> Judgement:
-    """Return the judge's judgement of an answer; an answer that failed is an error, not a 0."""
-    if answer.status == "error":
-        return Judgement(None, None, "error", answer.error or "no answer")
-    return judge.judge(row.query, answer.text)
+def _judgement(verdicts: Sequence[Verdict]) -> Judgement:
+    if not verdicts:
+        return Judgement(None, None, "unscored", "the judge was given no case")
+    first = verdicts[0]
+    return Judgement(first.value, first.score, first.status, first.reason)
 
 
-def _manifest(project: Project, opened: Opened, suite: Suite, judge: Judge, key: str) -> Manifest:
+def _manifest(
+    project: Project,
+    opened: Opened,
+    suite: Suite,
+    named: Sequence[NamedJudge],
+    key: str,
+    progress: Progress,
+) -> Manifest:
     """Return the manifest of a new run, with what can be used of an earlier one in its journal."""
     notes = []
     parents = []
+    refusal = next(each for each in named if each.judge.axis == "refusal")
     earlier = _answered_by(project, opened, suite)
     if opened.run:
         parents.append(opened.run)
@@ -122,10 +148,20 @@ def _manifest(project: Project, opened: Opened, suite: Suite, judge: Judge, key:
     rows = list(project.data_files) if not suite.seal else sealed
     read = [project.root / name for name in (opened.prompt, project.file.capability) if name]
     policies = {policy.id: policy.revision for policy in load_policies(project).values()}
+    texts = {name: fingerprint(policy_text(p)) for name, p in load_policies(project).items()}
     manifest = new_manifest(
         "eval",
         opened.system.name,
-        config={"key": key, "judge": judge.identity, "suite": suite.fingerprint},
+        config={
+            "key": key,
+            "judge": refusal.judge.identity,
+            "judges": [
+                {"name": each.name, "axis": each.judge.axis, "identity": each.judge.identity}
+                for each in named
+            ],
+            "suite": suite.fingerprint,
+            "policy_texts": texts,
+        },
         seed=opened.system.sampling.seed,
         system=opened.system,
         policies=policies,
@@ -135,11 +171,25 @@ def _manifest(project: Project, opened: Opened, suite: Suite, judge: Judge, key:
         stamp=suite.stamp,
         notes=notes,
     )
+    for line in changed_policies(earlier, manifest) if earlier else ():
+        progress.say(line)
     journal = project.runs / earlier.id / JOURNAL if earlier else None
     if journal and journal.is_file():
         (project.runs / manifest.id).mkdir(parents=True)
         shutil.copyfile(journal, project.runs / manifest.id / JOURNAL)
     return manifest
+
+
+def changed_policies(earlier: Manifest, later: Manifest) -> list[str]:
+    """Return a line for each policy that reads otherwise than in an earlier run of these rows."""
+    lines = []
+    before, after = (run.config.get("policy_texts", {}) for run in (earlier, later))
+    for name in sorted(set(before) & set(after)):
+        old, new = earlier.policies.get(name), later.policies.get(name)
+        if before[name] != after[name] or old != new:
+            what = f"revision {old} -> {new}" if old != new else f"still revision {new}: raise it"
+            lines.append(f"policy {name} was changed since {earlier.id} ({what}); judged anew")
+    return lines
 
 
 def _answered_by(project: Project, opened: Opened, suite: Suite) -> Manifest | None:

@@ -18,6 +18,7 @@ from selaras.core.project import Project
 from selaras.evaluate.capability import NO_LOG_PROBABILITIES, CheckResult
 from selaras.evaluate.figures import Judged, figures_of
 from selaras.evaluate.runner import Answer
+from selaras.judge import Verdict
 
 Value = TypeVar("Value", Judged, CheckResult, Answer)
 
@@ -56,8 +57,10 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def failures(evaluation: Evaluation) -> int:
-    """Return how many rows and checks failed and could be tried again."""
-    return sum(answer.status == "error" for answer in evaluation.answers) + sum(
+    """Return how many answers, judgements and checks failed and could be tried again."""
+    statuses = [answer.status for answer in evaluation.answers]
+    statuses += [verdict.status for row in evaluation.judged for verdict in row.verdicts]
+    return statuses.count("error") + sum(
         check.passed is None and check.reason != NO_LOG_PROBABILITIES for check in evaluation.checks
     )
 
@@ -139,6 +142,8 @@ def _read(path: Path, model: type[Value]) -> list[Value]:
     for line, value in read_jsonl(path):
         if "policies" in value:
             value["policies"] = tuple(value["policies"])
+        if "verdicts" in value:
+            value["verdicts"] = tuple(map(Verdict.from_dict, value["verdicts"]))
         try:
             values.append(model(**value))
         except TypeError as error:

@@ -1,19 +1,17 @@
 """Systems with their parts in hand: what they are is known before a model is opened."""
 
-import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from selaras.core.errors import InputError, SelarasError
+from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project, UseCase
 from selaras.core.records import Conversation, Query
 from selaras.core.system import Sampling, System, SystemSpec
-from selaras.models.identities import known_identity, remember_identity
-from selaras.models.names import Place, open_model, place_of
+from selaras.models.identities import lazily
+from selaras.models.names import place_of
 from selaras.models.protocol import Model
 from selaras.template import PLAIN, PromptTemplate, load_prompt, render
 
@@ -45,7 +43,7 @@ def open_system(
         )  # fmt: skip
     template = load_prompt(project.root / spec.prompt) if spec.prompt else PLAIN
     cases = {case.id: case.input for case in project.file.use_cases}
-    identity, opening = _model(spec.model, place_of(project, progress))
+    identity, opening = lazily(spec.model, place_of(project, progress))
     system = System(
         name=name,
         model=identity,
@@ -85,22 +83,6 @@ def renderer(project: Project, template: PromptTemplate) -> Callable[[Query], Co
         return render(template, row, case).messages
 
     return rendered
-
-
-def _model(name: str, place: Place) -> tuple[dict[str, Any], Callable[[], Model]]:
-    """Return the model's identity, and what opens it (once); a new model is opened at once."""
-    known = known_identity(name, place)
-
-    @functools.cache
-    def opening() -> Model:
-        model = open_model(name, place)
-        if known is None or known != model.identity:
-            remember_identity(name, place, model.identity)
-        if known is not None and known != model.identity:
-            raise SelarasError(f"{name} is not what it was when it was last opened: run it again")
-        return model
-
-    return known if known is not None else opening().identity, opening
 
 
 def _safe(name: str) -> str:

@@ -35,6 +35,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from selaras.core.fingerprint import fingerprint
+from selaras.core.judging import JudgeSpec
+from selaras.core.project import Project
 from selaras.judge import refusal_patterns as tables
 from selaras.judge.refusal_patterns import compiled, filled
 from selaras.judge.verdict import Axis, Judgement
@@ -294,3 +296,8 @@ _RULES = fingerprint(
 )
 
 refusal_rules = RefusalRules()
+
+
+def open_refusal_rules(spec: JudgeSpec, project: Project) -> RefusalRules:  # noqa: ARG001
+    """Return the rules; they need neither a model nor a project."""
+    return refusal_rules

@@ -31,8 +31,8 @@ class Judgement:
         _check(self.value, self.score, self.status, self.reason)
 
 
-class Judge(Protocol):
-    """Judges one axis. A row that cannot be judged is a Judgement; a broken judge raises."""
+class Identified(Protocol):
+    """What every judge has, whatever it needs to judge."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -43,6 +43,10 @@ class Judge(Protocol):
     def axis(self) -> Axis:
         """What is judged."""
         ...
+
+
+class Judge(Identified, Protocol):
+    """Judges one axis. A row that cannot be judged is a Judgement; a broken judge raises."""
 
     def judge(self, query: str, response: str) -> Judgement:
         """Return the judgement of a response to a query."""
@@ -102,7 +106,7 @@ class Verdict:
 
 
 def verdict_of(
-    judge: Judge,
+    judge: Identified,
     judgement: Judgement,
     *,
     row: str,

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from selaras.core.errors import SelarasError, one_line
 from selaras.models.protocol import Finish, Generation
 
+EMPTY = "the answer is empty"
+
 
 class TooLargeError(SelarasError):
     """Raised when a body is longer than its limit; the rest of it was not read."""
@@ -27,7 +29,7 @@ def answered(
     ('Yes.', 'the answer is empty')
     """
     if not text.strip():
-        return failed(index, f"the answer is empty{' (cut at max_tokens)' * (finish == 'length')}")
+        return failed(index, f"{EMPTY}{' (cut at max_tokens)' * (finish == 'length')}")
     return Generation(index, storable(text), "ok", finish, prompt_tokens, tokens)
 
 

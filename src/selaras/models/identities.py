@@ -5,15 +5,18 @@ The note is kept by the model's name, this machine (its processor decides the pr
 and time of every file that the identity is made of; where anything differs the model is opened.
 """
 
+import functools
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from selaras.core.errors import InputError
+from selaras.core.errors import InputError, SelarasError
 from selaras.core.files import lock, read_json, write_json
 from selaras.core.fingerprint import fingerprint
 from selaras.core.manifest import read_manifest
-from selaras.models.names import Place
+from selaras.models.names import Place, open_model
+from selaras.models.protocol import Model
 
 
 def known_identity(name: str, place: Place) -> dict[str, Any] | None:
@@ -21,6 +24,25 @@ def known_identity(name: str, place: Place) -> dict[str, Any] | None:
     key = _key(name, place)
     found = _notes(place).get(key) if key else None
     return found if isinstance(found, dict) else None
+
+
+def lazily(name: str, place: Place) -> tuple[dict[str, Any], Callable[[], Model]]:
+    """Return what the model is, and what opens it once; a model not known yet is opened here.
+
+    Opening raises SelarasError where it is not what it was remembered as.
+    """
+    known = known_identity(name, place)
+
+    @functools.cache
+    def opening() -> Model:
+        model = open_model(name, place)
+        if known != model.identity:
+            remember_identity(name, place, model.identity)
+        if known is not None and known != model.identity:
+            raise SelarasError(f"{name} is not what it was when it was last opened: run it again")
+        return model
+
+    return known if known is not None else opening().identity, opening
 
 
 def remember_identity(name: str, place: Place, identity: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from selaras.policy.load import builtin_policies, builtin_text, load_policies, load_policy
 from selaras.policy.policy import Desired, Family, Policy, Severity, Taxonomy
 from selaras.policy.resolve import check_overrides, check_rows, effective
+from selaras.policy.text import policy_text
 
 __all__ = [
     "Desired",
@@ -17,4 +18,5 @@ __all__ = [
     "effective",
     "load_policies",
     "load_policy",
+    "policy_text",
 ]

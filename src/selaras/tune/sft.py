@@ -18,8 +18,9 @@ from selaras.core.system import Sampling
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.evaluate import development_suite, renderer
 from selaras.evaluate.figures import figures_of, judged_row
-from selaras.evaluate.run import DEFAULT_JUDGE, judgement_of, open_judge
+from selaras.evaluate.judging import judgement_of
 from selaras.evaluate.runner import Job, answer_rows
+from selaras.judge.refusal import refusal_rules
 from selaras.models.local import Adapter, open_local, weights_hash
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder
@@ -160,8 +161,7 @@ def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> 
     model = open_local(plan.base)
     asked = renderer(project, PLAIN)
     journal = Journal(folder / "own_words.jsonl")
-    judge = open_judge(DEFAULT_JUDGE)
-    replay = in_own_words(plan.rows.train, model, asked, judge, journal, progress)
+    replay = in_own_words(plan.rows.train, model, asked, refusal_rules, journal, progress)
     settings = project.file.tune
     encoded = encode(replay.rows, asked, model.chat, settings.max_tokens, replay.cut)
     return encoded, replay.replaced
@@ -191,9 +191,8 @@ def _point(
     )  # fmt: skip
     name = adapter.folder.relative_to(folder)
     answers = answer_rows(job, journal, progress, f"choosing: {name.name} x {adapter.scale:g}")
-    judge = open_judge(DEFAULT_JUDGE)
     judged = [
-        judged_row(row, plan.development.groups[row.id], judgement_of(judge, row, answer))
+        judged_row(row, plan.development.groups[row.id], judgement_of(refusal_rules, row, answer))
         for row, answer in zip(rows, answers, strict=True)
     ]
     figures: dict[str, Any] = figures_of(judged, [])
