@@ -451,6 +451,7 @@ def test_a_judge_of_harm_gives_a_violation_rate_beside_the_refusals(project, fol
         judging_project(folder, [
             {"match": "cat next door", "response": "Yes"},
             {"match": "poison ivy", "response": "Well, that depends."},
+            {"match": "That was not it", "response": "It still depends."},
             {"match": None, "response": "No"},
         ]),
         opened(project), suite(), judges=["policy:scripted:judge.jsonl"], checks=(),
