@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fixtures.projects import (
@@ -26,7 +27,7 @@ from selaras.core.records import Query
 from selaras.data import load_rows, open_development, read_rows, read_seal, split_project
 from selaras.data.opener import open_held_out, reveal
 from selaras.data.seal import rows_path, seal_path, sketch_path
-from selaras.data.sketch import read_sketch
+from selaras.data.sketch import OutdatedSketchError, read_sketch
 
 
 @pytest.fixture(autouse=True)
@@ -345,6 +346,22 @@ def test_a_sketch_of_other_rows_is_refused(tmp_path: Path, project: Project) -> 
     shutil.copy(sketch_path(other), sketch_path(project))
     with pytest.raises(SealError, match=r"seal\.json names rows that sketch\.npz does not hold"):
         open_development(project)
+
+
+def test_a_sketch_of_an_earlier_version_is_made_anew_by_a_split(project: Project) -> None:
+    split_project(project)
+    path = sketch_path(project)
+    before = path.read_bytes()
+    with np.load(path) as stored:
+        kept = ("ids", "kinds", "hashes", "vectors", "ties", "tied")
+        columns = {name: stored[name] for name in kept}
+    np.savez(path, **columns)
+    with pytest.raises(OutdatedSketchError, match="data split --extend"):
+        open_development(project)
+    with pytest.raises(SealError, match="sealed already"):
+        split_project(project)
+    assert path.read_bytes() == before
+    open_development(project)
 
 
 def first(project: Project) -> Callable[[], Any]:

@@ -1,17 +1,59 @@
-"""Keeping copies of sealed rows out of development, by the sketch alone."""
+"""Keeping copies of evaluation rows out of development, by a sketch of them alone.
 
-from collections.abc import Iterator, Sequence
+Tiers, the surest first; each asks both ways where one text can hold the other:
+
+    equality      the same id, normal form, parents or cluster
+    near          Jaccard of character 5-grams >= .6
+    containment   >= .8 of a text's word 3-grams, weighed by rarity, stand in the other;
+                  from .5, or .7 of its words in one window, a person should look
+    long          a run of 13 words of an item of 26 words or more
+    paraphrase    cosine of sentence embeddings within the same kind, where the numbers agree
+
+A semantic match counts only within the same kind: safe look-alikes of unsafe questions are close in
+embedding and must stay. Thresholds: `benchmarks/contamination.py`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selaras.core.decisions import Removal
 from selaras.core.records import Query
-from selaras.data.similarity import close_pairs, minhash, shingles, verified_pairs
-from selaras.data.sketch import Sketch, query_hash, tie_hashes, unit_vectors
+from selaras.data.containment import contained, covered, meetings, rarity
+from selaras.data.minhash import PERMUTATIONS, signature
+from selaras.data.near import NEAR, SLACK, jaccards
+from selaras.data.shingles import Ragged, sequences
+from selaras.data.similarity import closest
+from selaras.data.sketch import Sketch, hashed_grams, query_hash, tie_hashes, unit_vectors
 
 # The reason given for a row that is itself sealed: a split that was cut off left it in the data.
 SEALED = "is a sealed row"
+HELD, LOOKED_AT, WINDOW = 0.8, 0.5, 0.7
+# What is shorter says too little to be a copy of anything: equality alone is asked of it.
+FEWEST_WORDS = 4
+LONG_ITEM = 26
+RETRIEVED = 5
+# (cosine, share of numbers in common): a pair must reach one of them. Texts without numbers share
+# none and need the last.
+PARAPHRASE = ((0.72, 0.75), (0.8, 0.5), (0.9, 0.0))
+PARAPHRASE_WITHOUT_NUMBERS = 0.8
+# Two texts in the same words or not: a person's or a model's word on a pair that is only close.
+Judge = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A row that resembles an item of a sketch. `certain` is to be removed, the rest looked at."""
+
+    row: int
+    item: int
+    tier: str
+    reason: str
+    score: float | None = None
+    threshold: float | None = None
+    certain: bool = True
 
 
 def contaminated(
@@ -19,46 +61,136 @@ def contaminated(
 ) -> tuple[list[Query], list[Removal]]:
     """Return (clean rows, removals): a removal names the sealed row, the tier and the similarity.
 
-    Tiers: the same id, the same normal form, a common parent or cluster (the twin of a sealed row),
-    char-5 Jaccard >= .6, and, where vectors are given, cosine >= .8 within the same kind. Clean
-    and removed together are the input.
+    Only what is certain is taken out. Clean and removed together are the input.
     """
     found: dict[int, Removal] = {}
-    for i, removal in (*_same(rows, sketch, salt), *_alike(rows, sketch, salt, vectors)):
-        found.setdefault(i, removal)
+    for match in matches(rows, sketch, salt, vectors):
+        if match.certain:
+            score = None if match.score is None else round(match.score, 3)
+            removal = Removal(rows[match.row].id, match.reason, sketch.ids[match.item], score)
+            found.setdefault(match.row, removal)
     clean = [row for i, row in enumerate(rows) if i not in found]
     return clean, [found[i] for i in sorted(found)]
 
 
-def _same(rows: Sequence[Query], sketch: Sketch, salt: str) -> Iterator[tuple[int, Removal]]:
-    by_hash = dict(zip(sketch.hashes, sketch.ids, strict=True))
-    by_id = dict(zip(sketch.ids, sketch.hashes, strict=True))
-    by_tie: dict[str, str] = {}
-    for name, ties in zip(sketch.ids, sketch.ties, strict=True):
+def matches(
+    rows: Sequence[Query], sketch: Sketch, salt: str, vectors: NDArray[np.float32] | None
+) -> Iterator[Match]:
+    """Yield what resembles the items of a sketch, the surest tier first.
+
+    A pair may be found by several tiers. `vectors` are the rows' unit vectors; None leaves the
+    semantic tier out. `salt` is the sketch's.
+    """
+    if not rows or not len(sketch):
+        return
+    yield from _same(rows, sketch, salt)
+    texts = [row.query_key for row in rows]
+    grams = hashed_grams(texts, salt)
+    yield from _near(grams["characters"], sketch.grams["characters"])
+    yield from _contained(texts, grams, sketch, salt)
+    if vectors is not None and sketch.vectors.size:
+        yield from _paraphrases(rows, vectors, grams["numbers"], sketch)
+
+
+def shared_numbers(rows: Ragged, items: Ragged, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the Jaccard of the numbers of each pair; NaN where neither text has any."""
+    none = (rows.lengths[pairs[:, 0]] == 0) & (items.lengths[pairs[:, 1]] == 0)
+    return np.where(none, np.nan, jaccards(rows, items, pairs))
+
+
+def paraphrases(cosine: NDArray[np.float64], shared: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which pairs are paraphrases, by cosine and the share of numbers in common."""
+    found = np.isnan(shared) & (cosine >= PARAPHRASE_WITHOUT_NUMBERS)
+    for close, agreeing in PARAPHRASE:
+        found |= (cosine >= close) & (np.nan_to_num(shared, nan=-1.0) >= agreeing)
+    return found
+
+
+def _same(rows: Sequence[Query], sketch: Sketch, salt: str) -> Iterator[Match]:
+    by_hash = {name: i for i, name in reversed([*enumerate(sketch.hashes)])}
+    by_id = {name: i for i, name in enumerate(sketch.ids)}
+    by_tie: dict[str, int] = {}
+    for i, ties in enumerate(sketch.ties):
         for tie in ties:
-            by_tie.setdefault(tie, name)
+            by_tie.setdefault(tie, i)
     for i, row in enumerate(rows):
         hashed = query_hash(row, salt)
-        if row.id in by_id:
-            same = hashed == by_id[row.id]
-            yield i, Removal(row.id, SEALED if same else "has the id of a sealed row", row.id)
-        if match := by_hash.get(hashed):
-            yield i, Removal(row.id, "equals a sealed row", match, 1.0)
-        for tie in tie_hashes(row, salt):
-            if match := by_tie.get(tie):
-                yield i, Removal(row.id, "belongs to a sealed row (parents or cluster)", match)
+        if by_tie and row.id in by_id:
+            same = hashed == sketch.hashes[by_id[row.id]]
+            reason = SEALED if same else "has the id of a sealed row"
+            yield Match(i, by_id[row.id], "equality", reason)
+        if hashed in by_hash:
+            yield Match(i, by_hash[hashed], "equality", "equals a sealed row", 1.0, 1.0)
+        for tie in tie_hashes(row, salt) if by_tie else ():
+            if tie in by_tie:
+                reason = "belongs to a sealed row (parents or cluster)"
+                yield Match(i, by_tie[tie], "equality", reason)
 
 
-def _alike(
-    rows: Sequence[Query], sketch: Sketch, salt: str, vectors: NDArray[np.float32] | None
-) -> Iterator[tuple[int, Removal]]:
-    grams = [shingles(row.query_key, salt) for row in rows]
-    near = verified_pairs(grams, minhash(grams), sketch.grams, sketch.signatures)
-    for i, j, score in near:
-        yield i, Removal(rows[i].id, "nearly equals a sealed row", sketch.ids[j], round(score, 3))
-    if vectors is None or not len(sketch.ids):
-        return
-    for i, j, score in close_pairs(vectors, unit_vectors(sketch)):
-        if rows[i].kind.value == sketch.kinds[j]:
+def _near(rows: Ragged, items: Ragged) -> Iterator[Match]:
+    theirs = signature(items).astype(np.uint8)
+    for start in range(0, len(rows), 256):
+        part = rows.take(np.arange(start, min(start + 256, len(rows))))
+        mine = signature(part).astype(np.uint8)
+        agree = np.stack([np.count_nonzero(theirs == one, axis=1) for one in mine])
+        pairs = np.argwhere(agree >= (NEAR - SLACK) * PERMUTATIONS)
+        for (i, j), score in zip(
+            pairs.tolist(), jaccards(part, items, pairs).tolist(), strict=True
+        ):
+            if score >= NEAR:
+                yield Match(start + i, j, "near", "nearly equals a sealed row", score, NEAR)
+
+
+def _contained(
+    texts: Sequence[str], grams: dict[str, Ragged], sketch: Sketch, salt: str
+) -> Iterator[Match]:
+    mine, theirs = grams["words"].lengths, sketch.grams["words"].lengths
+    found = contained(grams["triples"], sketch.grams["triples"], LOOKED_AT)
+    for (i, j), of_item, of_row in zip(
+        found.pairs.tolist(), found.of_item.tolist(), found.of_row.tolist(), strict=True
+    ):
+        for share, words, reason in (
+            (of_item, theirs[j], "contains a sealed row"),
+            (of_row, mine[i], "is part of a sealed row"),
+        ):
+            if share >= LOOKED_AT and words >= FEWEST_WORDS:
+                certain = share >= HELD
+                limit = HELD if certain else LOOKED_AT
+                yield Match(i, j, "containment", reason, share, limit, certain)
+    for i, j in meetings(grams["thirteens"], sketch.grams["thirteens"]):
+        if theirs[j] >= LONG_ITEM or mine[i] >= LONG_ITEM:
+            yield Match(i, j, "long", "shares 13 words in a row with a sealed row")
+    yield from _in_windows(texts, grams["words"], sketch.grams["words"], salt)
+
+
+def _in_windows(texts: Sequence[str], rows: Ragged, items: Ragged, salt: str) -> Iterator[Match]:
+    """Yield rows in which nearly all words of an item stand close together (a word was changed)."""
+    weight = rarity(rows, items)
+    found = contained(rows, items, WINDOW)
+    long_enough = (found.of_item >= WINDOW) & (items.lengths[found.pairs[:, 1]] >= FEWEST_WORDS)
+    pairs = found.pairs[long_enough]
+    wanted = np.unique(pairs[:, 0])
+    ordered = dict(
+        zip(wanted.tolist(), sequences([texts[i] for i in wanted], salt).rows(), strict=True)
+    )
+    sets = items.rows()
+    for i, j in pairs.tolist():
+        share = covered(ordered[i], sets[j], weight)
+        if share >= WINDOW:
+            reason = "has nearly all words of a sealed row"
+            yield Match(i, j, "containment", reason, share, WINDOW, certain=False)
+
+
+def _paraphrases(
+    rows: Sequence[Query], vectors: NDArray[np.float32], numbers: Ragged, sketch: Sketch
+) -> Iterator[Match]:
+    least = min(close for close, _ in PARAPHRASE)
+    pairs, cosines = closest(vectors, unit_vectors(sketch), least, RETRIEVED)
+    shared = shared_numbers(numbers, sketch.grams["numbers"], pairs)
+    for (i, j), score, meant in zip(
+        pairs.tolist(), cosines.tolist(), paraphrases(cosines, shared).tolist(), strict=True
+    ):
+        kind = sketch.kinds[j]
+        if meant and kind in {"", rows[i].kind.value}:
             reason = "paraphrases a sealed row"
-            yield i, Removal(rows[i].id, reason, sketch.ids[j], round(score, 3))
+            yield Match(i, j, "paraphrase", reason, score, least, certain=bool(kind))

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selaras.core.records import Query
-from selaras.data.similarity import close_pairs, near_pairs, shingles
+from selaras.data.clusters import chains
+from selaras.data.near import near_duplicates
+from selaras.data.similarity import closest
+
+# Rows compared with all others at once; how many pairs they make is not bounded by anything else.
+_BLOCK = 1024
 
 
 def group_rows(rows: Sequence[Query], vectors: NDArray[np.float32]) -> list[tuple[int, ...]]:
@@ -14,22 +19,10 @@ def group_rows(rows: Sequence[Query], vectors: NDArray[np.float32]) -> list[tupl
 
     Joined are rows with the same normal form, a char-5 Jaccard of .6 or more, a cosine of .8 or
     more within the same kind (a harmless look-alike is close to the harmful question it resembles,
-    and is not its paraphrase), the same cluster, and parents with all their children.
+    and is not its paraphrase), the same cluster, and parents with all their children. No guard
+    here: a counterfactual of a sealed row would tell about it as much as a copy.
     """
-    parent = list(range(len(rows)))
-
-    def find(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in _links(rows, vectors):
-        parent[max(find(a), find(b))] = min(find(a), find(b))
-    groups: dict[int, list[int]] = {}
-    for i in range(len(rows)):
-        groups.setdefault(find(i), []).append(i)
-    return [tuple(group) for group in groups.values()]
+    return chains(len(rows), _links(rows, vectors))
 
 
 def ties(row: Query) -> tuple[str, ...]:
@@ -45,11 +38,13 @@ def ties(row: Query) -> tuple[str, ...]:
 def _links(rows: Sequence[Query], vectors: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     first: dict[str, int] = {}
     for i, row in enumerate(rows):
-        for name in (f"query:{row.query_key}", *ties(row)):
+        for name in ties(row):
             yield first.setdefault(name, i), i
-    grams = [shingles(row.query_key) for row in rows]
-    for a, b, _ in near_pairs(grams, grams):
-        yield a, b
-    for a, b, _ in close_pairs(vectors, vectors):
-        if rows[a].kind == rows[b].kind:
-            yield a, b
+    found = near_duplicates([row.query_key for row in rows])
+    for i, content in enumerate(found.content.tolist()):
+        yield int(found.first[content]), i
+    yield from found.first[found.pairs].tolist()
+    for start in range(0, len(vectors), _BLOCK):
+        for a, b in closest(vectors[start : start + _BLOCK], vectors)[0].tolist():
+            if rows[start + a].kind == rows[b].kind:
+                yield start + a, b

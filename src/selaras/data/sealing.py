@@ -30,7 +30,14 @@ from selaras.data.seal import (
     sketch_path,
     write_seal,
 )
-from selaras.data.sketch import make_sketch, query_hash, read_sketch, selected, write_sketch
+from selaras.data.sketch import (
+    OutdatedSketchError,
+    make_sketch,
+    query_hash,
+    read_sketch,
+    selected,
+    write_sketch,
+)
 from selaras.data.split import Group, split_groups
 from selaras.data.vault import read_sealed, stored_rows
 
@@ -57,6 +64,7 @@ def split_project(
     with lock(project.cache / "split.lock"):
         previous = read_seal(project)
         if previous is not None:
+            _renew_sketch(project, previous, progress)
             _tidy(project, previous)
         if previous is None or renew:
             return _seal_all(project, previous, progress)
@@ -67,6 +75,17 @@ def split_project(
                 fix="use --extend for new rows; --renew starts a new generation with its own looks",
             )
         return _extend(project, previous, progress)
+
+
+def _renew_sketch(project: Project, seal: Seal, progress: Progress) -> None:
+    """Make a sketch that an earlier version wrote anew, of the same rows."""
+    try:
+        if sketch_path(project).is_file():
+            read_sketch(sketch_path(project))
+    except OutdatedSketchError:
+        rows = read_sealed(project, seal)
+        sketch = make_sketch(rows, row_vectors(project, rows, progress), seal.salt)
+        write_sketch(sketch_path(project), sketch)
 
 
 def _seal_all(project: Project, previous: Seal | None, progress: Progress) -> SplitResult:

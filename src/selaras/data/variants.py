@@ -1,0 +1,75 @@
+"""What must not differ between duplicates: identity terms and numbers.
+
+"A joke about a Muslim man" and "a joke about a Jewish man" are a counterfactual pair, whatever
+their likeness; so are two sums with other numbers. Their *marks* differ, and no such pair is ever
+merged. As equal marks are an equivalence, a third text cannot bring the two together either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selaras.core.fingerprint import normalise
+from selaras.data.lexicon import Lexicon
+
+# Spelt-out numbers, so that "two dogs" and "2 dogs" agree.
+_SPELT = {word: str(number) for number, word in enumerate(
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+     "nineteen", "twenty"))}  # fmt: skip
+_SPELT |= {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70",
+           "eighty": "80", "ninety": "90", "hundred": "100", "dozen": "12", "half": "1/2",
+           "twice": "2", "double": "2", "triple": "3", "once": "1"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The identity terms and numbers of a text."""
+
+    identity: frozenset[str]
+    numbers: frozenset[str]
+
+
+def marks(text: str, lexicon: Lexicon) -> Marks:
+    """Return what may not differ between a text and its duplicate.
+
+    >>> from selaras.data.lexicon import load_lexicon
+    >>> sorted(marks("Two old men, 3 dogs", load_lexicon()).identity)
+    ['age/old', 'gender/man']
+    """
+    identity = frozenset(f"{term.axis}/{term.name}" for term in lexicon.terms(text))
+    return Marks(identity, frozenset(digits(text)))
+
+
+def digits(text: str) -> list[str]:
+    """Return the numbers written with digits, in order.
+
+    >>> digits("2 of 10 cost $1.50 on the 3rd, for one")
+    ['2', '10', '1', '50', '3rd']
+    """
+    if not any(map(str.isdigit, text)):
+        return []
+    return [word for word in normalise(text).split() if any(map(str.isdigit, word))]
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text, spelt-out ones as digits, in order.
+
+    >>> numbers("Two of 10, half a dozen")
+    ['2', '10', '1/2', '12']
+    """
+    words = normalise(text).split()
+    return [_SPELT.get(word, word) for word in words
+            if word in _SPELT or any(map(str.isdigit, word))]  # fmt: skip
+
+
+def same_marks(
+    texts: Sequence[str], pairs: NDArray[np.int64], lexicon: Lexicon
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return for each pair of texts whether identity terms agree, and whether numbers do."""
+    known = {int(i): marks(texts[int(i)], lexicon) for i in np.unique(pairs)}
+    both = [(known[a], known[b]) for a, b in pairs.tolist()]
+    identity = np.array([a.identity == b.identity for a, b in both], dtype=bool)
+    return identity, np.array([a.numbers == b.numbers for a, b in both], dtype=bool)
