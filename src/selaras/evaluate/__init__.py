@@ -1,5 +1,6 @@
 """The ruler: suites, the journalled runner, figures with intervals, paired comparison."""
 
+from selaras.evaluate.assertion import assert_policy
 from selaras.evaluate.budget import Budget, BudgetSpentError
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.compare import Comparison, compare
@@ -32,6 +33,7 @@ __all__ = [
     "Opened",
     "Suite",
     "Terms",
+    "assert_policy",
     "compare",
     "development_suite",
     "evaluate",

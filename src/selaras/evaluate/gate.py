@@ -155,6 +155,17 @@ def not_held_out(evaluation: Evaluation) -> str | None:
     return next((n for n in evaluation.manifest.notes if n.startswith("not held out")), None)
 
 
+def rows_of(gate: Gate) -> Callable[[Judged], bool]:
+    """Return a test for the rows that a criterion on refusals is about."""
+    of_figure = expected_is(_EXPECTED[gate.figure]) if gate.figure in _EXPECTED else lambda _: False
+    return lambda row: (
+        of_figure(row)
+        and (gate.policy is None or gate.policy in row.policies)
+        and (gate.use_case is None or gate.use_case == row.use_case)
+        and (gate.kind is None or gate.kind == row.kind)
+    )
+
+
 def gate_words(gate: Gate) -> str:
     """Return a criterion in words.
 
@@ -231,20 +242,10 @@ def _rows(gate: Gate, evaluation: Evaluation) -> _Rows:
     if gate.figure == "capability":
         checks = {check.check: check.passed for check in evaluation.checks}
         return _Rows(checks, {name: name for name in checks})
-    pick = _pick(gate)
+    pick = rows_of(gate)
     rows = [row for row in evaluation.judged if pick(row)]
     outcomes = {row.row: is_full(row) if row.status == "scored" else None for row in rows}
     return _Rows(outcomes, {row.row: row.cluster for row in rows})
-
-
-def _pick(gate: Gate) -> Callable[[Judged], bool]:
-    of_figure = expected_is(_EXPECTED[gate.figure]) if gate.figure in _EXPECTED else lambda _: False
-    return lambda row: (
-        of_figure(row)
-        and (gate.policy is None or gate.policy in row.policies)
-        and (gate.use_case is None or gate.use_case == row.use_case)
-        and (gate.kind is None or gate.kind == row.kind)
-    )
 
 
 def _rate(gate: Gate, rows: _Rows, confidence: float) -> GateState:
