@@ -205,3 +205,39 @@ def test_the_workflow_uses_commands_that_are_there(run) -> None:
     for words in ours:
         help_text = CliRunner().invoke(app, [words[1], "--help"]).stdout
         assert all(word in help_text for word in words if word.startswith("--"))
+
+
+def test_compare_writes_a_page_and_files_and_opens_rows(run, project: Path) -> None:
+    run("data", "split")
+    runs = [system["run"] for system in value(run("eval", "--json"))["systems"]]
+    sealed = (project / "holdout" / "rows.jsonl").read_text().splitlines()
+    queries = {json.loads(line)["id"]: json.loads(line)["query"] for line in sealed}
+    page, table = project / "page.html", project / "rows.csv"
+
+    result = run("compare", *runs, "--html", str(page), "--export", str(table))
+    assert result.exit_code == 0
+    assert "Rows judged otherwise" in result.stdout
+    assert not any(query in page.read_text() + table.read_text() for query in queries.values())
+
+    told = value(run("compare", *runs, "--json"))
+    assert len(told["flips"]) == len(queries)
+    assert {flip["change"] for flip in told["flips"]} == {"worse", "better"}
+    of_kind = value(run("compare", *runs, "--json", "--kind", "look-alike"))
+    assert {flip["kind"] for flip in of_kind["flips"]} == {"look_alike"}
+    assert "on no row of policy 'hate'" in run("compare", *runs, "--policy", "hate").stderr
+
+    assert run("compare", *runs, "--html", str(page), "--open", "2").exit_code == 0
+    shown = [name for name, query in queries.items() if query in page.read_text()]
+    assert 2 <= len(shown) <= 3
+    figures = value(run("eval", "--json"))["systems"][0]["figures"]
+    assert figures["rows"] == len(queries) - len(shown)
+    assert "leaves none" in run("compare", *runs, "--open", str(len(queries))).stderr
+
+
+def test_a_comparison_of_different_rows_says_how_many_are_shared(run) -> None:
+    run("data", "split")
+    (sealed,) = value(run("eval", "base", "--json"))["systems"]
+    (development,) = value(run("eval", "base", "--development", "--json"))["systems"]
+    result = run("compare", sealed["run"], development["run"])
+    assert result.exit_code == 2
+    assert "0 of them the same" in result.stderr

@@ -225,7 +225,7 @@ def test_a_run_that_is_not_finished_cannot_be_read(project, folder):
     write_jsonl(folder / "script.jsonl", [{"match": "no such text", "response": "x"}])
     with pytest.raises(SelarasError):
         evaluate(project, opened(project), suite())
-    with pytest.raises(InputError, match="is a running eval run"):
+    with pytest.raises(InputError, match="did not finish"):
         read_evaluation(project, ledger(project.runs)[0].id)
 
 

@@ -163,7 +163,7 @@ def test_what_does_not_compare_is_refused():
     with pytest.raises(InputError, match="measured on different rows"):
         sentences([first, make_evaluation(None, "b", ROWS[1:])])
     other = {"config": {**first.manifest.config, "judge": {"judge": "another"}}}
-    with pytest.raises(InputError, match="judged differently"):
+    with pytest.raises(InputError, match="different judges"):
         sentences([first, make_evaluation(None, "b", ROWS, manifest=other)])
     with pytest.raises(InputError, match="different seals"):
         sentences([first, make_evaluation(None, "b", ROWS, manifest={"seal": "x"})])

@@ -1,4 +1,4 @@
-"""`selaras eval` and `selaras compare`."""
+"""`selaras eval`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("eval")(evaluate)
-    app.command("compare")(compare)
 
 
 @command
@@ -114,28 +113,3 @@ def _forecast(
         f"{looks} looks at most")  # fmt: skip
     for each in found:
         say(each.text)
-
-
-@command
-def compare(
-    runs: Annotated[list[str], typer.Argument(help="Evaluations; the first is the reference.")],
-    folder: ProjectOption = Path(),
-    as_json: JsonOption = False,
-) -> None:
-    """Compare evaluations of the same rows, paired row by row."""
-    from selaras import evaluate as stage
-    from selaras.core.errors import InputError
-    from selaras.report import comparisons
-
-    if len(runs) < 2:
-        raise InputError("one run compares with nothing", fix="name two evaluations or more")
-    project = open_project_at(folder)
-    first, *others = [stage.read_evaluation(project, run) for run in runs]
-    found = comparisons([first, *others])
-    if as_json:
-        print_json({"paired": [comparison.to_dict() for comparison in found]})
-        return
-    from selaras.cli.render import print_comparisons, print_figures
-
-    print_figures([first, *others])
-    print_comparisons(found)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from selaras.core.records import Query
     from selaras.evaluate import Comparison, Evaluation
+    from selaras.report.side_by_side import SideRow
 
 KINDS = ("look_alike", "inadvertent", "ordinary")
 LONGEST = 320
@@ -68,7 +69,7 @@ def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) 
     from rich.table import Table
 
     table = Table(title="Paired differences in points, p after Holm", title_justify="left")
-    for column in ("Systems", "figure", "difference [95 %]", "p", "n"):
+    for column in ("Systems", "figure", "difference [95 %]", "p", "n", ""):
         table.add_column(column, no_wrap=True)
     for c in comparisons:
         p = c.paired
@@ -76,8 +77,35 @@ def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) 
         table.add_row(
             f"{c.before} > {c.after}", FIGURES.get(c.figure, c.figure),
             f"{100 * p.difference:+.0f} [{low:+.0f}, {high:+.0f}]", _p(c.p_value), str(p.n),
+            "tie" if c.tied else "",
         )  # fmt: skip
     Console(file=file or sys.stdout, highlight=False).print(table)
+
+
+def print_flips(
+    rows: Sequence["SideRow"], labels: Sequence[str], *, most: int = 15, file: Any = None
+) -> None:
+    """Print the rows that Systems were judged differently on, the worse ones first; ids only."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from selaras.core.errors import one_line
+
+    console = Console(file=file or sys.stdout, highlight=False)
+    flipped = [side for side in rows if side.change]
+    if not flipped:
+        console.print("No row is judged otherwise.")
+        return
+    table = Table(title=f"Rows judged otherwise ({len(flipped)})", title_justify="left")
+    for column in ("row", "kind", "", *labels):
+        table.add_column(Text(column))
+    for side in flipped[:most]:
+        about = (one_line(side.row.row, 40), side.row.kind, side.change or "")
+        table.add_row(*(Text(cell) for cell in (*about, *side.values)))
+    console.print(table)
+    if len(flipped) > most:
+        console.print(f"… and {len(flipped) - most} more: --html FILE or --export FILE.csv")
 
 
 def print_twins(

@@ -17,6 +17,7 @@ from selaras.evaluate.gate import (
 from selaras.evaluate.gate_runs import gate_runs
 from selaras.evaluate.judging import DEFAULT_JUDGE
 from selaras.evaluate.run import evaluate
+from selaras.evaluate.spent import open_rows, opened_rows
 from selaras.evaluate.store import Evaluation, newest_together, read_evaluation, summary
 from selaras.evaluate.suite import Suite, development_suite, held_out_suite, load_checks
 from selaras.evaluate.systems import Opened, named_systems, open_system, renderer
@@ -48,7 +49,9 @@ __all__ = [
     "load_checks",
     "named_systems",
     "newest_together",
+    "open_rows",
     "open_system",
+    "opened_rows",
     "passed",
     "read_evaluation",
     "renderer",

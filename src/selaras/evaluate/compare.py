@@ -11,6 +11,8 @@ from selaras.evaluate.figures import Judged, expected_is, is_full, kind_is
 from selaras.evaluate.store import Evaluation
 from selaras.stats import PairedDifference, holm, paired_difference
 
+LEVEL = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -25,12 +27,18 @@ class Comparison:
     paired: PairedDifference
     p_value: float
 
+    @property
+    def tied(self) -> bool:
+        """Whether the two cannot be told apart: the adjusted p-value is .05 or more."""
+        return self.p_value >= LEVEL
+
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
         paired = dataclasses.asdict(self.paired)
         return {
             "from": self.before, "to": self.after, "figure": self.figure,
-            **paired, "p_value": self.p_value, "p_value_unadjusted": self.paired.p_value,
+            **paired, "tie": self.tied,
+            "p_value": self.p_value, "p_value_unadjusted": self.paired.p_value,
         }  # fmt: skip
 
 
@@ -38,19 +46,9 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
     """Return the paired differences of compliance, over-refusal (all and by kind) and capability.
 
     Rows that either side did not score are left out of the pairs. Raises InputError where the two
-    were measured on different rows or by different judges.
+    do not compare.
     """
-    same_ids = {row.row for row in before.judged} == {row.row for row in after.judged}
-    if not same_ids or _config(before, "suite") != _config(after, "suite"):
-        raise InputError(
-            f"{before.name} and {after.name} were measured on different rows",
-            fix="evaluate both on the same rows",
-        )
-    if _config(before, "judge") != _config(after, "judge"):
-        raise InputError(
-            f"{before.name} and {after.name} were judged by different judges",
-            fix="evaluate both with the same judge",
-        )
+    check_alike(before, after)
     pairs = {name: _paired(before.judged, after.judged, pick) for name, pick in _picks().items()}
     pairs["capability"] = _capability(before, after)
     found = {name: pair for name, pair in pairs.items() if pair is not None}
@@ -59,6 +57,43 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
         Comparison(before.name, after.name, name, pair, p)
         for (name, pair), p in zip(found.items(), adjusted, strict=True)
     ]
+
+
+def check_alike(before: Evaluation, after: Evaluation) -> None:
+    """Raise InputError unless both were measured on the same rows, under one seal, by one judge."""
+    pair = f"{before.name} and {after.name}"
+    first, second = ({row.row for row in one.judged} for one in (before, after))
+    if first != second:
+        raise InputError(
+            f"{pair} were measured on different rows ({len(first)} and {len(second)}, "
+            f"{len(first & second)} of them the same)",
+            fix="evaluate both on the same rows",
+        )
+    if before.manifest.seal != after.manifest.seal:
+        raise InputError(
+            f"{pair} were measured under different seals", fix="evaluate both on the same hold-out"
+        )
+    if _config(before, "suite") != _config(after, "suite"):
+        raise InputError(
+            f"{pair} were measured on different rows: the ids are the same, but not what the rows "
+            "say, their labels or their clusters",
+            fix="evaluate both on the rows as they are now",
+        )
+    if _config(before, "judge") != _config(after, "judge"):
+        raise InputError(
+            f"{pair} were judged by different judges", fix="evaluate both with the same judge"
+        )
+
+
+def changed_between(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return what a reader has to know: policies that were at another revision for some."""
+    said = []
+    for policy in sorted({name for one in evaluations for name in one.manifest.policies}):
+        at = {one.name: one.manifest.policies.get(policy) for one in evaluations}
+        if len(set(at.values())) > 1:
+            told = ", ".join(f"{at[name] or 'not there'} for {name}" for name in at)
+            said.append(f"the policy {policy} was changed between the runs: revision {told}")
+    return said
 
 
 def _config(evaluation: Evaluation, name: str) -> Any:

@@ -5,7 +5,7 @@ No query of a sealed row is in any of these files: they hold ids, judgements and
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import read_jsonl, write_jsonl
 from selaras.core.manifest import Manifest, hashes, ledger, read_manifest, write_manifest
 from selaras.core.project import Project
+from selaras.data.opened import spent_rows
 from selaras.evaluate.capability import NO_LOG_PROBABILITIES, CheckResult
 from selaras.evaluate.figures import Judged, figures_of
 from selaras.evaluate.runner import Answer
@@ -25,12 +26,15 @@ Value = TypeVar("Value", Judged, CheckResult, Answer)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A finished evaluation."""
+    """A finished evaluation. `opened` are sealed rows that were opened to be read: they are not
+    among `judged`, and count in no figure.
+    """
 
     manifest: Manifest
     judged: tuple[Judged, ...]
     checks: tuple[CheckResult, ...]
     answers: tuple[Answer, ...]
+    opened: tuple[Judged, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,24 +106,74 @@ def write_evaluation(
         }
     )
     write_manifest(project.runs, done)
-    return Evaluation(done, tuple(judged), tuple(checks), tuple(answers))
+    return _unspent(project, Evaluation(done, tuple(judged), tuple(checks), tuple(answers)))
 
 
 def read_evaluation(project: Project, run_id: str) -> Evaluation:
-    """Return a finished evaluation from its folder; raises InputError where it is none."""
+    """Return a finished evaluation from its folder, without rows that were opened since.
+
+    Raises InputError where it is none, or was cut off.
+    """
     manifest = read_manifest(project.runs, run_id)
+    folder = project.runs / run_id
+    if (manifest.kind, manifest.status) == ("eval", "running"):
+        raise _cut_off(folder, manifest)
     if manifest.kind != "eval" or manifest.status != "finished":
         raise InputError(
             f"run {run_id!r} is a {manifest.status} {manifest.kind} run",
             fix="name a finished evaluation (selaras trace lists the runs)",
         )
-    folder = project.runs / run_id
-    return Evaluation(
-        manifest,
-        tuple(_read(folder / "verdicts.jsonl", Judged)),
-        tuple(_read(folder / "checks.jsonl", CheckResult)),
-        tuple(_read(folder / "answers.jsonl", Answer)),
+    return _unspent(
+        project,
+        Evaluation(
+            manifest,
+            tuple(_read(folder / "verdicts.jsonl", Judged)),
+            tuple(_read(folder / "checks.jsonl", CheckResult)),
+            tuple(_read(folder / "answers.jsonl", Answer)),
+        ),
     )
+
+
+def with_rows(
+    evaluation: Evaluation, keep: Callable[[Judged], bool], note: str | None = None
+) -> Evaluation:
+    """Return the evaluation over some of its rows, with their figures."""
+    judged = tuple(row for row in evaluation.judged if keep(row))
+    changes: dict[str, Any] = {"figures": figures_of(judged, evaluation.checks)}
+    if note:
+        changes["notes"] = (*evaluation.manifest.notes, note)
+    opened = tuple(row for row in evaluation.opened if keep(row))
+    kept = {row.row for row in (*judged, *opened)}
+    return dataclasses.replace(
+        evaluation,
+        manifest=evaluation.manifest.model_copy(update=changes),
+        judged=judged,
+        opened=opened,
+        answers=tuple(answer for answer in evaluation.answers if answer.row in kept),
+    )
+
+
+def _unspent(project: Project, evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation without the sealed rows that were opened to be read."""
+    spent = spent_rows(project) if evaluation.manifest.seal else frozenset()
+    opened = tuple(row for row in evaluation.judged if row.row in spent)
+    if not opened:
+        return evaluation
+    note = f"{len(opened)} rows were opened to be read and count no more"
+    counted = with_rows(evaluation, lambda row: row.row not in spent, note)
+    return dataclasses.replace(counted, opened=opened, answers=evaluation.answers)
+
+
+def _cut_off(folder: Path, manifest: Manifest) -> InputError:
+    """Return the error of a run that did not finish: how far its journal goes, how to go on."""
+    path = folder / "journal.jsonl"
+    raw = path.read_bytes() if path.is_file() else b""
+    done, torn = raw.count(b"\n"), bool(raw) and not raw.endswith(b"\n")
+    said = f"run {manifest.id!r} did not finish: {done} batches or calls are in its journal"
+    if torn:
+        said += ", and a last line that was cut short, which will be done again"
+    name = manifest.system.name if manifest.system else "NAME"
+    return InputError(said, path=path, fix=f"go on with: selaras eval {name} --resume")
 
 
 def _notes(manifest: Manifest, answers: Sequence[Answer]) -> list[str]:

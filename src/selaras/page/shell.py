@@ -38,17 +38,21 @@ def page(
     lede: Child = None,
     nav: Child = None,
     footer: Child = None,
+    style: str = "",
 ) -> str:
     """Return a complete HTML5 document. The title is its only h1; `body` starts at h2.
 
-    `lede` stands under the title; `nav` holds a list of links. Raises ValueError for a language
-    that is not a BCP 47 tag.
+    `lede` stands under the title; `nav` holds a list of links. `style` are further rules, which
+    hold no text of a row. Raises ValueError for a language that is not a BCP 47 tag, and for a
+    style that could end its element or load something.
 
     >>> page("A & B", "text").startswith('<!doctype html>')
     True
     """
     if not _LANGUAGE.fullmatch(language):
         raise ValueError(f"the language {language!r} is not a tag like 'en' or 'id'")
+    if "<" in style or "url" in style.lower() or "@" in style:
+        raise ValueError("a page's style holds rules only")
     direction = "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
     parts = [
         element("a", "Skip to the content", class_="skip", href="#content"),
@@ -67,7 +71,7 @@ def page(
         policy=_POLICY,
         icon=_ICON,
         title=escape(title),
-        style=_style(),
+        style=_style() + style,
         body=join(parts, Markup("\n")),
     )
 

@@ -15,10 +15,9 @@ from typing import Any
 from selaras.core.errors import InputError
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation, compare
+from selaras.evaluate.compare import check_alike
 from selaras.evaluate.figures import Judged, interval_value, is_full
 from selaras.stats import clustered_wilson, holm
-
-LEVEL = 0.05
 
 # Look-alikes first: they are where an over-cautious System shows.
 KINDS = (Kind.LOOK_ALIKE, Kind.INADVERTENT, Kind.ORDINARY, Kind.MALICIOUS)
@@ -122,7 +121,7 @@ def measured(evaluations: Sequence[Evaluation]) -> Measured:
         raise InputError("nothing to report on", fix="name one or more finished evaluations")
     first = unique[0]
     for other in unique[1:]:
-        _check_alike(first, other)
+        check_alike(first, other)
     lines = tuple(map(_line, _labels(unique), unique))
     manifest = first.manifest
     return Measured(
@@ -145,7 +144,7 @@ def comparisons(evaluations: Sequence[Evaluation]) -> list[Comparison]:
 
 def significant(comparison: Comparison | None) -> bool:
     """Return whether a difference may be spoken of (adjusted p under .05)."""
-    return comparison is not None and comparison.p_value < LEVEL
+    return comparison is not None and not comparison.tied
 
 
 def rate_of(value: Mapping[str, Any] | None) -> Rate:
@@ -168,24 +167,6 @@ def policy_rates(line: Line) -> dict[tuple[str, str], Rate]:
                                                      [row.cluster for row in rows])))
         for key, rows in found.items()
     }  # fmt: skip
-
-
-def _check_alike(first: Evaluation, other: Evaluation) -> None:
-    pair = f"{first.name} and {other.name}"
-    mine, theirs = first.manifest, other.manifest
-    same_rows = {row.row for row in first.judged} == {row.row for row in other.judged}
-    if not same_rows or mine.config.get("suite") != theirs.config.get("suite"):
-        raise InputError(
-            f"{pair} were measured on different rows", fix="evaluate both on the same rows"
-        )
-    if mine.seal != theirs.seal:
-        raise InputError(
-            f"{pair} were measured under different seals", fix="evaluate both on the same hold-out"
-        )
-    if mine.config.get("judge") != theirs.config.get("judge"):
-        raise InputError(
-            f"{pair} were judged differently", fix="evaluate both again with the same judge"
-        )
 
 
 def _labels(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -1,0 +1,124 @@
+"""`selaras compare`: evaluations side by side, row by row."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from selaras.cli.frame import JsonOption, ProjectOption, command, open_project_at, print_json, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add this stage's commands."""
+    app.command("compare")(compare)
+
+
+@command
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Evaluations; the first is the reference.")],
+    policy: Annotated[str | None, typer.Option(help="Only rows of this policy.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only rows of this kind.")] = None,
+    use_case: Annotated[str | None, typer.Option(help="Only rows of this use case.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page here: side by side, with filters.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            help="Write the rows here: .json for LLM Comparator (two runs), .csv or .parquet.",
+        ),
+    ] = None,
+    opened: Annotated[
+        int | None,
+        typer.Option(
+            "--open",
+            min=1,
+            metavar="N",
+            help="Open N sealed rows for reading: they are "
+            "spent, and count in no figure from now on.",
+        ),
+    ] = None,
+    folder: ProjectOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Compare evaluations of the same rows, paired row by row, flips first.
+
+    Any mix of prompts, models and tuned runs. Text is shown for development rows and for sealed
+    ones that were opened; of the other sealed rows ids and judgements only.
+    """
+    from selaras import evaluate as stage
+    from selaras.core.errors import InputError
+    from selaras.core.files import write_text
+    from selaras.evaluate.compare import changed_between
+    from selaras.report import comparisons
+    from selaras.report.compare_html import render_comparison
+    from selaras.report.export import export as write_export
+    from selaras.report.model import measured
+    from selaras.report.side_by_side import open_texts, side_by_side
+
+    if len(runs) < 2:
+        raise InputError("one run compares with nothing", fix="name two evaluations or more")
+    project = open_project_at(folder)
+    if opened is not None:
+        read = [stage.read_evaluation(project, run) for run in runs]
+        if any(evaluation.manifest.seal is None for evaluation in read):
+            raise InputError("these are development rows, which are open", fix="leave --open out")
+        say(f"{len(stage.open_rows(project, opened))} sealed rows are open; they count no more")
+    found = [_only(stage.read_evaluation(project, r), policy, kind, use_case) for r in runs]
+    paired = comparisons(found)
+    texts = open_texts(project, found) if html or export else {}
+    rows = side_by_side(found, texts)
+    if html:
+        write_text(html, render_comparison(found, texts, project.file.product))
+        say(f"wrote {html}")
+    if export:
+        left_out = write_export(export, found, rows)
+        say(f"wrote {export}" + (f", without {left_out} rows that are sealed" if left_out else ""))
+    changed = changed_between(found)
+    if as_json:
+        told = [_flip(side, runs) for side in rows if side.change]
+        pairs = [one.to_dict() for one in paired]
+        print_json({"paired": pairs, "flips": told, "warnings": changed})
+        return
+    from selaras.cli.render import print_comparisons, print_figures, print_flips
+
+    print_figures(found)
+    print_comparisons(paired)
+    print_flips(rows, [line.label for line in measured(found).lines])
+    for line in changed:
+        say(f"warning: {line}")
+
+
+def _only(evaluation: Any, policy: str | None, kind: str | None, use_case: str | None) -> Any:
+    """Return the evaluation over the rows that are asked for; raises InputError for none."""
+    from selaras.core.errors import InputError
+    from selaras.evaluate.store import with_rows
+
+    wanted = {"policy": policy, "kind": kind, "use case": use_case}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    if not asked:
+        return evaluation
+    shown = with_rows(
+        evaluation,
+        lambda row: (
+            (policy is None or policy in row.policies)
+            and (kind is None or kind.replace("-", "_") == row.kind)
+            and (use_case is None or use_case == row.use_case)
+        ),
+        "only rows of " + ", ".join(f"{name} {value}" for name, value in asked.items()),
+    )
+    if not shown.judged:
+        told = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+        raise InputError(f"{evaluation.name} was measured on no row of {told}")
+    return shown
+
+
+def _flip(side: Any, runs: list[str]) -> dict[str, Any]:
+    return {
+        "row": side.row.row,
+        "kind": side.row.kind,
+        "policies": list(side.row.policies),
+        "change": side.change,
+        "judged": dict(zip(runs, side.values, strict=True)),
+    }

@@ -1,0 +1,194 @@
+"""`selaras compare --html`: Systems side by side, row by row, flips first, with filters.
+
+The filters are radio buttons and style rules made of numbers: nothing runs on the page, so its
+Content-Security-Policy stays as strict as that of a report. Where a browser does not know `:has`,
+every row is shown.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from selaras.core.records import Expected, Query
+from selaras.evaluate import Evaluation
+from selaras.evaluate.compare import changed_between
+from selaras.page import Child, Markup, element, join, page, untrusted
+from selaras.report import html_figures
+from selaras.report.html_showcase import VERDICTS, WISHES
+from selaras.report.model import Measured, measured
+from selaras.report.side_by_side import SideRow, side_by_side
+
+MOST_ROWS = 3000
+LONGEST = 1500
+CHANGES = {"worse": "worse", "better": "better", "other": "judged otherwise"}
+_FACETS: dict[str, Callable[[SideRow], tuple[str, ...]]] = {
+    "Change": lambda side: (CHANGES[side.change] if side.change else "the same",),
+    "Policy": lambda side: side.row.policies or ("no policy",),
+    "Kind": lambda side: (side.row.kind.replace("_", "-"),),
+    "Use case": lambda side: (side.row.use_case or "none",),
+    "Text": lambda side: ("open" if side.query else "sealed",),
+}
+_STYLE = """
+.filters { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; margin: 0 0 1.4rem; }
+.filters fieldset { border: 0; margin: 0; padding: 0; min-width: 0; max-width: 100%; }
+.filters legend { font: 600 .85rem/1.5 var(--sans); padding: 0; color: var(--muted); }
+.filters label { display: inline-block; font-weight: 400; margin: 0 .9rem .2rem 0;
+  cursor: pointer; }
+.filters input { margin: 0 .35em 0 0; accent-color: var(--link); }
+.side { border-top: 1px solid var(--rule); padding: .9rem 0; break-inside: avoid; }
+.side h3 { margin: 0 0 .3rem; font: 600 .95rem/1.5 var(--sans); overflow-wrap: anywhere; }
+.side .answers { display: grid; gap: .6rem 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); }
+.side .answers > div { min-width: 0; }
+.side .answers p { margin: .1rem 0; }
+"""
+
+
+def render_comparison(
+    evaluations: Sequence[Evaluation], texts: Mapping[str, Query], product: str
+) -> str:
+    """Return the comparison as one HTML page that loads and runs nothing.
+
+    `texts` are the rows that may be shown. Raises InputError where the evaluations do not compare.
+    """
+    found = measured(evaluations)
+    rows = side_by_side(found.evaluations, texts)
+    shown = rows[:MOST_ROWS]
+    facets = {
+        name: options
+        for name, of in _FACETS.items()
+        if len(options := list(Counter(value for side in shown for value in of(side)).items())) > 1
+    }
+    warned = [element("p", text, class_="warning") for text in _warnings(found)]
+    figures = [html_figures.main_table(found, {})]
+    if found.comparisons:
+        figures.append(html_figures.differences(found))
+    body = join(
+        [
+            *warned,
+            _section("figures", "The figures", join(figures)),
+            _section("rows", "Row by row", _rows(found, rows, shown, facets)),
+        ]
+    )
+    names = " and ".join(line.label for line in found.lines)
+    lede = f"{found.stamp.capitalize()}: {len(rows):,} rows, {_flipped(rows):,} judged otherwise"
+    nav = [element("li", element("a", title, href=f"#{name}"))
+           for name, title in (("figures", "The figures"), ("rows", "Row by row"))]  # fmt: skip
+    return page(
+        f"{product}: {names}",
+        body,
+        lede=lede,
+        nav=element("ul", *nav),
+        footer="Made by Selaras. This page loads nothing and runs nothing.",
+        style=_STYLE + _rules(facets),
+    )
+
+
+def _rows(
+    found: Measured,
+    rows: Sequence[SideRow],
+    shown: Sequence[SideRow],
+    facets: Mapping[str, Sequence[tuple[str, int]]],
+) -> Markup:
+    labels = [line.label for line in found.lines]
+    said = f"Those that changed from {labels[0]} come first, the worse ones before the better ones."
+    sealed = sum(side.query is None for side in shown)
+    if sealed:
+        said += (
+            f" {sealed:,} rows are sealed: their text and the answers to them are not shown. Open "
+            "some for reading with --open N; they then count in no figure any more."
+        )
+    parts: list[Child] = [element("p", said)]
+    if len(shown) < len(rows):
+        parts.append(element("p", f"The first {len(shown):,} of {len(rows):,} rows are shown; "
+                             "the rest is in --export FILE.csv.", class_="note"))  # fmt: skip
+    parts.append(_filters(facets))
+    parts += [_side(side, labels, facets) for side in shown]
+    return join(parts)
+
+
+def _filters(facets: Mapping[str, Sequence[tuple[str, int]]]) -> Markup:
+    sets = []
+    for place, (name, options) in enumerate(facets.items()):
+        choices = [_choice(place, "all", "all", checked=True)]
+        choices += [
+            _choice(place, str(number), f"{value} ({count:,})", checked=False)
+            for number, (value, count) in enumerate(options)
+        ]
+        sets.append(element("fieldset", element("legend", name), *choices))
+    return element("div", *sets, class_="filters", role="group", aria_label="Show only")
+
+
+def _choice(place: int, option: str, text: str, *, checked: bool) -> Markup:
+    button = element("input", type="radio", name=f"facet-{place}", id=f"facet-{place}-{option}",
+                     checked=checked)  # fmt: skip
+    return element("label", button, text)
+
+
+def _rules(facets: Mapping[str, Sequence[tuple[str, int]]]) -> str:
+    """Return a rule for each option: where it is chosen, rows without it are not displayed."""
+    return "".join(
+        f"main:has(#facet-{place}-{number}:checked) .side:not(.f{place}-{number})"
+        " { display: none; }\n"
+        for place, options in enumerate(facets.values())
+        for number in range(len(options))
+    )
+
+
+def _side(
+    side: SideRow, labels: Sequence[str], facets: Mapping[str, Sequence[tuple[str, int]]]
+) -> Markup:
+    marks = []
+    for place, (name, options) in enumerate(facets.items()):
+        numbers = {value: number for number, (value, _) in enumerate(options)}
+        marks += [f"f{place}-{numbers[value]}" for value in _FACETS[name](side)]
+    row = side.row
+    wish = WISHES[Expected(row.expected)] if row.expected else ""
+    facts = [row.kind.replace("_", "-"), wish, *row.policies, row.use_case or ""]
+    change = {"worse": "bad", "better": "good"}.get(side.change or "", "muted")
+    tag = element("span", CHANGES[side.change], class_=change) if side.change else None
+    head = element("h3", untrusted(row.row, 200), " " if tag else None, tag)
+    about = element("p", element("small", " · ".join(fact for fact in facts if fact)))
+    asked = _asked(side.query) if side.query else None
+    answers = [_answer(side, place, label) for place, label in enumerate(labels)]
+    whole = [head, about, asked, element("div", *answers, class_="answers")]
+    return element("article", *whole, class_=" ".join(["side", *marks]))
+
+
+def _asked(query: Query) -> Markup:
+    said: list[tuple[str, str]] = [(turn.role, turn.content) for turn in query.turns]
+    said += [("", query.query), *query.context.items()]
+    return element("blockquote", *(
+        element("p", element("small", f"{name}: ") if name else None, untrusted(text, LONGEST))
+        for name, text in said
+    ))  # fmt: skip
+
+
+def _answer(side: SideRow, place: int, label: str) -> Markup:
+    value = side.values[place]
+    good = {"refuse": "full", "answer": "none"}.get(side.row.expected or "")
+    bad = {"refuse": "none", "answer": "full"}.get(side.row.expected or "")
+    class_ = "good" if value == good else "bad" if value == bad else "muted"
+    head = element("p", element("b", label), " ",
+                   element("small", VERDICTS.get(value, value), class_=class_))  # fmt: skip
+    answer = side.answers[place] if side.answers else None
+    if answer is None:
+        return element("div", head)
+    if answer.error is not None:
+        text: Child = join(["no answer: ", untrusted(answer.error, 300)])
+    else:
+        text = untrusted(answer.text, LONGEST) if answer.text.strip() else "an empty answer"
+    return element("div", head, element("p", text))
+
+
+def _warnings(found: Measured) -> list[str]:
+    notes = [f"{line.label}: {n}" for line in found.lines for n in line.evaluation.manifest.notes]
+    return [*changed_between(found.evaluations), *notes]
+
+
+def _flipped(rows: Sequence[SideRow]) -> int:
+    return sum(side.change is not None for side in rows)
+
+
+def _section(name: str, title: str, content: Child) -> Markup:
+    return element("section", element("h2", title, id=f"{name}-title"), content, id=name,
+                   aria_labelledby=f"{name}-title")  # fmt: skip

@@ -1,0 +1,75 @@
+"""The comparison in a real browser: it fits, loads nothing, and its filters work without a script."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.report_builder import make_evaluation, make_project, make_rows
+from selaras.core.records import Kind
+from selaras.report.compare_html import render_comparison
+
+pytestmark = [pytest.mark.browser, pytest.mark.enable_socket]
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+COUNTS = {Kind.MALICIOUS: 20, Kind.LOOK_ALIKE: 20, Kind.ORDINARY: 10}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    project = make_project(folder / "project")
+    rows = make_rows(COUNTS)
+    long = "Open the window first. " * 40 + "<script>document.title = 'broken'</script>"
+    found = [
+        make_evaluation(project, "base", rows, {Kind.LOOK_ALIKE: 0.5}, text=long),
+        make_evaluation(project, "tuned", rows, {Kind.MALICIOUS: 0.7, Kind.ORDINARY: 0.2}),
+    ]
+    path = folder / "compare.html"
+    texts = {row.id: row for row in rows if row.kind is not Kind.ORDINARY}
+    path.write_text(render_comparison(found, texts, "household helper"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 900])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_loads_nothing(browser: Any, page_file: Path, width: int, scheme: Any) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(page_file.as_uri())
+    assert asked == [page_file.as_uri()]
+    assert said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title() == "household helper: base and tuned"
+    assert page.locator("article.side:visible").count() == 50
+    page.close()
+
+
+def test_filters_work_without_a_script(browser: Any, page_file: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    page.get_by_label("illicit-goods (20)").check()
+    assert page.locator("article.side:visible").count() == 20
+    page.get_by_label("malicious (20)").check()
+    assert page.locator("article.side:visible").count() == 10
+    first = page.locator("article.side:visible").first.inner_text()
+    assert "should be refused" in first
+    page.get_by_role("group", name="Policy").get_by_label("all").check()
+    page.get_by_role("group", name="Kind").get_by_label("all").check()
+    assert page.locator("article.side:visible").count() == 50
+    context.close()
