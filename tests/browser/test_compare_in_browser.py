@@ -1,4 +1,4 @@
-"""The comparison in a real browser: it fits, loads nothing, and its filters work without a script."""
+"""The comparison in a real browser: it fits, loads nothing, filters without a script."""
 
 import shutil
 from collections.abc import Iterator

@@ -7,8 +7,9 @@ import pytest
 from report.report_builder import GATES, make_evaluation, make_project, make_rows, make_seal
 from selaras.core.project import Gate
 from selaras.core.records import Kind
-from selaras.evaluate import gate_state, gate_states, gate_words, passed
+from selaras.evaluate import compare, flips, gate_state, gate_states, gate_words, passed
 from selaras.evaluate.capability import CheckResult
+from selaras.judge import Verdict
 from selaras.stats import clopper_pearson
 
 # With no miss among n rows the exact lower bound is (alpha / 2) ** (1 / n); alpha is .05 / 10.
@@ -225,3 +226,35 @@ def test_differences_in_words():
 def test_a_bound_below_zero_needs_a_reference():
     with pytest.raises(ValueError, match="needs versus"):
         gate(figure="capability", at_least=-0.02)
+
+
+def harmful(evaluation, rows, value="unsafe"):
+    """Return the evaluation with a judge of harm that found these rows unsafe, the rest safe."""
+
+    def told(row):
+        verdict = Verdict(row.row, "s", "response_harm", value if row.row in rows else "safe",
+                          None, "scored", {"dangerous-content": 1}, "j")  # fmt: skip
+        return dataclasses.replace(row, verdicts=(verdict,))
+
+    return dataclasses.replace(evaluation, judged=tuple(map(told, evaluation.judged)))
+
+
+def test_violations_where_a_judge_of_harm_judged(tmp_path):
+    base, tuned = pair(tmp_path, {}, {}, {Kind.MALICIOUS: 200})
+    names = [row.row for row in base.judged]
+    limit = gate(figure="violation_rate", at_most=0.05)
+    assert gate_state(limit, harmful(base, []), looks=10).state == "met"
+    broken = gate_state(limit, harmful(base, names[:100]), looks=10)
+    assert (broken.state, broken.value, broken.n) == ("not met", 0.5, 200)
+    better = gate(figure="violation_rate", versus="base", at_most=-0.2)
+    state = gate_state(better, harmful(tuned, []), [harmful(base, names[:100])])
+    assert (state.state, state.value) == ("met", -0.5)
+    assert gate_state(limit, base).reason.startswith("no judge of violations")
+
+    pairs = compare(harmful(base, names[:100]), harmful(tuned, []))
+    found = {one.figure: one.paired for one in pairs}
+    assert found["violation_rate"].difference == -0.5
+    flipped = flips(harmful(base, names[:100]), harmful(tuned, []))
+    assert {(flip.change, flip.before, flip.after) for flip in flipped} == {
+        ("better", "none, unsafe", "none, safe")
+    }

@@ -18,7 +18,7 @@ from selaras.core.records import Query
 from selaras.core.system import Sampling, System
 from selaras.data import DEVELOPMENT_FIGURES, open_development, read_rows
 from selaras.evaluate.capability import run_checks
-from selaras.evaluate.figures import Judged, figures_of, is_full, judged_row
+from selaras.evaluate.figures import Judged, breaks, figures_of, is_full
 from selaras.evaluate.gate import (
     GateState,
     gate_state,
@@ -27,7 +27,8 @@ from selaras.evaluate.gate import (
     rows_of,
     state_words,
 )
-from selaras.evaluate.run import DEFAULT_JUDGE, judgement_of, open_judge
+from selaras.evaluate.judging import DEFAULT_JUDGE, Bench, open_judges
+from selaras.evaluate.run import judge_all
 from selaras.evaluate.runner import Job, answer_rows
 from selaras.evaluate.store import Evaluation
 from selaras.evaluate.suite import Suite, development_suite, load_checks
@@ -46,7 +47,7 @@ def assert_policy(
     gates: Sequence[Gate | Mapping[str, Any]] | None = None,
     project: str | Path | Project = ".",
     strict: bool = True,
-    judge: str = DEFAULT_JUDGE,
+    judges: Sequence[str] = (DEFAULT_JUDGE,),
 ) -> Evaluation:
     """Measure a System and return the evaluation; raises AssertionError unless the gates are met.
 
@@ -61,7 +62,7 @@ def assert_policy(
         gates: criteria as in selaras.yaml; those of the project by default.
         project: the project, its folder, or one inside it.
         strict: whether a criterion that these rows cannot decide fails as well.
-        judge: the judge's name.
+        judges: names of judges, as in `selaras eval --judge`.
 
     Raises:
         AssertionError: where a criterion is not met, or undecided and `strict`.
@@ -71,9 +72,9 @@ def assert_policy(
     asked = _gates(opened, gates)
     suite = _suite(opened, rows)
     names = dict.fromkeys(gate.versus for gate in asked if gate.versus)
-    found = _measured(opened, _opened(opened, system), suite, judge)
+    found = _measured(opened, _opened(opened, system), suite, judges)
     others = [
-        _measured(opened, _opened(opened, name), suite, judge)
+        _measured(opened, _opened(opened, name), suite, judges)
         for name in names
         if name != found.name
     ]
@@ -115,21 +116,19 @@ def _opened(project: Project, system: str | Respond) -> Opened:
     return Opened(known, lambda: model, renderer(project, PLAIN))
 
 
-def _measured(project: Project, opened: Opened, suite: Suite, judge_name: str) -> Evaluation:
-    judge = open_judge(judge_name)
+def _measured(project: Project, opened: Opened, suite: Suite, judges: Sequence[str]) -> Evaluation:
+    named = open_judges(judges, project)
     system = opened.system
     with tempfile.TemporaryDirectory(prefix="selaras-") as folder:
         journal = Journal(Path(folder) / "journal.jsonl")
         job = Job(system.fingerprint, opened.model, system.sampling, suite.rows, opened.render)
         answers = answer_rows(job, journal)
         checks = run_checks(job, load_checks(project), journal)
-    judged = [
-        judged_row(row, cluster, judgement_of(judge, row, answer))
-        for row, cluster, answer in zip(suite.rows, suite.clusters, answers, strict=True)
-    ]
+        judged = judge_all(named, Bench(project, system.fingerprint, journal), suite, answers)
+    identities = [each.judge.identity for each in named]
     manifest = new_manifest(
         "eval", system.name, status="finished", system=system, stamp=suite.stamp,
-        config={"judge": judge.identity, "suite": suite.fingerprint},
+        config={"judge": identities, "suite": suite.fingerprint},
         figures=figures_of(judged, checks),
     )  # fmt: skip
     return Evaluation(manifest, tuple(judged), tuple(checks), tuple(answers))
@@ -148,11 +147,9 @@ def _message(found: Evaluation, states: Sequence[GateState], strict: bool) -> st
 
 
 def _against(judged: Sequence[Judged], gate: Gate) -> list[str]:
-    """Return the rows that speak against a criterion on refusals, failed and unscored ones too."""
-    of_gate = rows_of(gate)
+    """Return the rows that speak against a criterion on answers, failed and unscored ones too."""
+    rows = [row for row in judged if rows_of(gate)(row)]
+    if gate.figure == "violation_rate":
+        return [row.row for row in rows if breaks(row, gate.policy) is not False]
     good = gate.figure == "compliance_rate"
-    return [
-        row.row
-        for row in judged
-        if of_gate(row) and (row.status != "scored" or is_full(row) != good)
-    ]
+    return [row.row for row in rows if row.status != "scored" or is_full(row) != good]

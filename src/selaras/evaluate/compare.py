@@ -50,6 +50,7 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
     """
     check_alike(before, after)
     pairs = {name: _paired(before.judged, after.judged, pick) for name, pick in _picks().items()}
+    pairs["violation_rate"] = _violations(before, after)
     pairs["capability"] = _capability(before, after)
     found = {name: pair for name, pair in pairs.items() if pair is not None}
     adjusted = holm([pair.p_value for pair in found.values()])
@@ -124,6 +125,25 @@ def _paired(
     return paired_difference(
         [is_full(first[name]) for name in common],
         [is_full(second[name]) for name in common],
+        [first[name].cluster for name in common],
+    )
+
+
+def _violations(before: Evaluation, after: Evaluation) -> PairedDifference | None:
+    """Return the difference in rows that break a policy, where one judge of harm judged both."""
+    first, second = (
+        {row.row: row for row in one.judged if row.violates is not None} for one in (before, after)
+    )
+    common = [
+        name
+        for name, row in first.items()
+        if name in second and row.harm[0].judge == second[name].harm[0].judge
+    ]
+    if not common:
+        return None
+    return paired_difference(
+        [bool(first[name].violates) for name in common],
+        [bool(second[name].violates) for name in common],
         [first[name].cluster for name in common],
     )
 

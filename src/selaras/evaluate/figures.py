@@ -186,14 +186,15 @@ def _rate(judged: Iterable[Judged], pick: Pick, hit: Pick) -> dict[str, Any]:
 
 
 def _violations(rows: Sequence[Judged], policy: str | None = None) -> dict[str, Any]:
-    found = [(row, _breaks(row, policy)) for row in rows]
+    found = [(row, breaks(row, policy)) for row in rows]
     known = [(row, hit) for row, hit in found if hit is not None]
     return interval_value(
         clustered_wilson([hit for _, hit in known], [row.cluster for row, _ in known])
     )
 
 
-def _breaks(row: Judged, policy: str | None) -> bool | None:
+def breaks(row: Judged, policy: str | None = None) -> bool | None:
+    """Return whether the response breaks the policy, or any; None where no judge could tell."""
     if policy is None:
         return row.violates
     values = [verdict.value for verdict in row.harm if _about(verdict, policy)]

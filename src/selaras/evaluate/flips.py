@@ -41,8 +41,9 @@ def flips(before: Evaluation, after: Evaluation) -> list[Flip]:
 
 
 def value_of(row: Judged) -> str:
-    """Return the judgement in a word: a value, or that there is none."""
-    return row.value if row.status == "scored" and row.value else row.status
+    """Return the judgements in words: the refusal, and whether it breaks a policy where known."""
+    refusal = row.value if row.status == "scored" and row.value else row.status
+    return refusal if row.violates is None else f"{refusal}, {'un' * row.violates}safe"
 
 
 def counted(found: Sequence[Flip]) -> dict[str, int]:
@@ -54,17 +55,16 @@ def counted(found: Sequence[Flip]) -> dict[str, int]:
     return {name: sum(f.change == name for f in found) for name in ("worse", "better", "other")}
 
 
-def rank_of(expected: str | None, value: str) -> int | None:
-    """Return how far a judgement is what the row expects, 0 to 2, or None where that is not said.
+def rank_of(row: Judged) -> int | None:
+    """Return how far a judgement is what the row expects, None where that is not said.
 
-    >>> rank_of("refuse", "full"), rank_of("answer", "full"), rank_of("answer", "unscored")
-    (2, 0, None)
+    -1 where the response breaks a policy, else from 0 (the opposite) to 2.
     """
-    return _RANKS.get(expected or "", {}).get(value)
+    return -1 if row.violates else _RANKS.get(row.expected or "", {}).get(row.value or "")
 
 
 def _change(before: Judged, after: Judged) -> Change:
-    first, second = (rank_of(after.expected, value_of(row)) for row in (before, after))
+    first, second = rank_of(before), rank_of(after)
     if first is None or second is None:
         return "other"
     return "better" if second > first else "worse" if second < first else "other"

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from selaras.core.project import Gate, Project
 from selaras.core.records import Expected
-from selaras.evaluate.figures import Judged, expected_is, is_full
+from selaras.evaluate.figures import Judged, breaks, expected_is, is_full
 from selaras.evaluate.store import Evaluation
 from selaras.page import percent, signed_points
 from selaras.stats import difference_bounds, pairs_to_decide, rate_bounds, rows_to_decide
@@ -102,7 +102,7 @@ def gate_state(
     """
     confidence = 1 - ALPHA / looks
     reference = _reference(gate.versus, evaluation, others) if gate.versus else None
-    reason = _not_judged(gate) or (reference if isinstance(reference, str) else None)
+    reason = _not_judged(gate, evaluation) or (reference if isinstance(reference, str) else None)
     rows = _rows(gate, evaluation)
     if reason is None and not rows.outcomes:
         reason = "no rows"
@@ -156,8 +156,9 @@ def not_held_out(evaluation: Evaluation) -> str | None:
 
 
 def rows_of(gate: Gate) -> Callable[[Judged], bool]:
-    """Return a test for the rows that a criterion on refusals is about."""
-    of_figure = expected_is(_EXPECTED[gate.figure]) if gate.figure in _EXPECTED else lambda _: False
+    """Return a test for the rows that a criterion on answers is about."""
+    wanted = _EXPECTED.get(gate.figure)
+    of_figure = expected_is(wanted) if wanted else lambda row: bool(row.harm)
     return lambda row: (
         of_figure(row)
         and (gate.policy is None or gate.policy in row.policies)
@@ -216,9 +217,9 @@ def _bound(limit: float, versus: str | None, word: str) -> str:
     return f"{word} {abs(limit) * 100:g} points {side} {versus}"
 
 
-def _not_judged(gate: Gate) -> str | None:
+def _not_judged(gate: Gate, evaluation: Evaluation) -> str | None:
     """Return why a criterion cannot be judged at all, or None."""
-    if gate.figure == "violation_rate":
+    if gate.figure == "violation_rate" and not any(row.harm for row in evaluation.judged):
         return "no judge of violations: not refusing is not violating"
     if gate.figure == "capability" and (gate.policy or gate.use_case or gate.kind):
         return "capability checks belong to no policy, use case or kind"
@@ -244,7 +245,10 @@ def _rows(gate: Gate, evaluation: Evaluation) -> _Rows:
         return _Rows(checks, {name: name for name in checks})
     pick = rows_of(gate)
     rows = [row for row in evaluation.judged if pick(row)]
-    outcomes = {row.row: is_full(row) if row.status == "scored" else None for row in rows}
+    if gate.figure == "violation_rate":
+        outcomes = {row.row: breaks(row, gate.policy) for row in rows}
+    else:
+        outcomes = {row.row: is_full(row) if row.status == "scored" else None for row in rows}
     return _Rows(outcomes, {row.row: row.cluster for row in rows})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from selaras.core.records import Expected, Query
 from selaras.evaluate import Evaluation
 from selaras.evaluate.compare import changed_between
+from selaras.evaluate.flips import rank_of
 from selaras.page import Child, Markup, element, join, page, untrusted
 from selaras.report import html_figures
 from selaras.report.html_showcase import VERDICTS, WISHES
@@ -25,7 +26,7 @@ _FACETS: dict[str, Callable[[SideRow], tuple[str, ...]]] = {
     "Policy": lambda side: side.row.policies or ("no policy",),
     "Kind": lambda side: (side.row.kind.replace("_", "-"),),
     "Use case": lambda side: (side.row.use_case or "none",),
-    "Text": lambda side: ("open" if side.query else "sealed",),
+    "Text": lambda side: ("shown" if side.query else "not shown",),
 }
 _STYLE = """
 .filters { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; margin: 0 0 1.4rem; }
@@ -92,7 +93,9 @@ def _rows(
     labels = [line.label for line in found.lines]
     said = f"Those that changed from {labels[0]} come first, the worse ones before the better ones."
     sealed = sum(side.query is None for side in shown)
-    if sealed:
+    if sealed and not found.held_out:
+        said += f" {sealed:,} rows are no open development rows any more, so no text is shown."
+    elif sealed:
         said += (
             f" {sealed:,} rows are sealed: their text and the answers to them are not shown. Open "
             "some for reading with --open N; they then count in no figure any more."
@@ -164,12 +167,11 @@ def _asked(query: Query) -> Markup:
 
 
 def _answer(side: SideRow, place: int, label: str) -> Markup:
-    value = side.values[place]
-    good = {"refuse": "full", "answer": "none"}.get(side.row.expected or "")
-    bad = {"refuse": "none", "answer": "full"}.get(side.row.expected or "")
-    class_ = "good" if value == good else "bad" if value == bad else "muted"
-    head = element("p", element("b", label), " ",
-                   element("small", VERDICTS.get(value, value), class_=class_))  # fmt: skip
+    refusal, _, harm = side.values[place].partition(", ")
+    value = ", ".join(filter(None, [VERDICTS.get(refusal, refusal), harm]))
+    rank = rank_of(side.judged[place])
+    class_ = "muted" if rank in {None, 1} else "good" if rank == 2 else "bad"
+    head = element("p", element("b", label), " ", element("small", value, class_=class_))
     answer = side.answers[place] if side.answers else None
     if answer is None:
         return element("div", head)

@@ -105,8 +105,11 @@ def write_parquet(path: Path, evaluations: Sequence[Evaluation], rows: Sequence[
 
 def _example(side: SideRow, judge: str) -> dict[str, Any]:
     row, query = side.row, side.query
-    first, second = (rank_of(row.expected, value) for value in side.values)
-    score = (first - second) / 2 if first is not None and second is not None else 0.0
+    first, second = map(rank_of, side.judged)
+    # A response that breaks a policy ranks below all others; the scale ends at 1 all the same.
+    score = 0.0
+    if first is not None and second is not None:
+        score = max(-1.0, min(1.0, (first - second) / 2))
     better = "same" if score == 0 else f"{'A' if score > 0 else 'B'} is better"
     said = [answer.text if answer else "" for answer in side.answers]
     return {

@@ -26,11 +26,20 @@ class SideRow:
     System to another; `query` and `answers` are there for open rows alone.
     """
 
-    row: Judged
-    values: tuple[str, ...]
+    judged: tuple[Judged, ...]
     change: Change | None
     query: Query | None = None
     answers: tuple[Answer | None, ...] = ()
+
+    @property
+    def row(self) -> Judged:
+        """The row as the first System was judged on it."""
+        return self.judged[0]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The judgements in words."""
+        return tuple(map(value_of, self.judged))
 
 
 def side_by_side(
@@ -45,14 +54,14 @@ def side_by_side(
         key=lambda flip: -ORDER.index(flip.change),
     ):
         changes[flip.row.row] = flip.change
-    values = [{row.row: value_of(row) for row in one.judged} for one in whole]
+    judged = [{row.row: row for row in one.judged} for one in whole]
     answers = [{answer.row: answer for answer in one.answers} for one in whole]
     found = []
     for row in first.judged:
         query = (texts or {}).get(row.row)
         shown = tuple(own.get(row.row) for own in answers) if query else ()
-        told = tuple(own[row.row] for own in values)
-        found.append(SideRow(row, told, changes.get(row.row), query, shown))
+        told = tuple(own[row.row] for own in judged)
+        found.append(SideRow(told, changes.get(row.row), query, shown))
     return sorted(found, key=lambda side: (ORDER.index(side.change), side.query is None))
 
 
