@@ -241,3 +241,25 @@ def test_a_comparison_of_different_rows_says_how_many_are_shared(run) -> None:
     result = run("compare", sealed["run"], development["run"])
     assert result.exit_code == 2
     assert "0 of them the same" in result.stderr
+
+
+def test_calibrate_holds_the_judge_against_labels(run, project: Path) -> None:
+    run("data", "split")
+    (system,) = value(run("eval", "shut", "--development", "--json"))["systems"]
+    rows = [json.loads(line) for line in (project / "data" / "rows.jsonl").read_text().splitlines()]
+    file = project / "labels.jsonl"
+    labels = [
+        {"rater": "r1", "row": row["id"], "system": "shut", "axis": "refusal", "value": "full"}
+        for row in rows
+    ]
+    file.write_text("".join(json.dumps(label) + "\n" for label in labels))
+    (told,) = value(run("calibrate", str(file), "--json"))["calibrations"]
+    assert told["run"] == system["run"]
+    assert told["sensitivity"]["value"] == 1.0
+    assert not told["calibrated"]
+    shown = run("calibrate", str(file))
+    assert "shut: uncalibrated (" in " ".join(shown.stdout.split())
+    assert (
+        "no label is about response_harm"
+        in run("calibrate", str(file), "--axis", "response_harm").stderr
+    )

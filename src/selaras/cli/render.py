@@ -1,5 +1,6 @@
 """Figures for a terminal: the same numbers as the page's, in rich tables."""
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
 
     from selaras.core.records import Query
     from selaras.evaluate import Comparison, Evaluation
+    from selaras.evaluate.calibration import Calibration
     from selaras.report.side_by_side import SideRow
+    from selaras.stats import Interval
 
 KINDS = ("look_alike", "inadvertent", "ordinary")
 LONGEST = 320
@@ -108,6 +111,47 @@ def print_flips(
         console.print(f"… and {len(flipped) - most} more: --html FILE or --export FILE.csv")
 
 
+def print_calibrations(found: Sequence["Calibration"], *, file: Any = None) -> None:
+    """Print each System's judge against people, and its rates corrected for the judge's errors."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from selaras.evaluate.calibration import LEAST
+
+    console = Console(file=file or sys.stdout, highlight=False)
+    table = Table(title="The judge against people [95 %]", title_justify="left")
+    for column in ("System", "labels", "kappa with\npeople", "people among\nthemselves",
+                   "sensitivity", "specificity"):  # fmt: skip
+        table.add_column(column)
+    rates = Table(title="Rates: judge alone, labels alone, both (PPI++)", title_justify="left")
+    for column in ("System", "figure", "judge", "labels", "both", "worth"):
+        rates.add_column(column)
+    for one in found:
+        table.add_row(
+            Text(one.evaluation.name), str(one.labels), _between(one.kappa),
+            _between(one.ceiling), _between(one.sensitivity), _between(one.specificity),
+        )  # fmt: skip
+        for each in one.rates:
+            both = each.corrected
+            rates.add_row(
+                Text(one.evaluation.name), FIGURES.get(each.figure, each.figure),
+                _between(each.judged), _between(each.labelled),
+                _interval(both["value"], both["low"], both["high"]),
+                f"{both['effective']:.0f} labels",
+            )  # fmt: skip
+    console.print(table)
+    console.print(rates)
+    for one in found:
+        if not one.calibrated:
+            least = f"{one.labels} labels, and {LEAST} are the least"
+            console.print(f"{one.evaluation.name}: uncalibrated ({least})", style="yellow")
+        for why, count in one.left_out.items():
+            console.print(f"{one.evaluation.name}: {count} labelled rows left out ({why})")
+        for line in one.warnings:
+            console.print(f"{one.evaluation.name}: {line}", style="yellow", markup=False)
+
+
 def print_twins(
     twins: Sequence["Query"], showcase: Sequence["Evaluation"], *, file: Any = None
 ) -> None:
@@ -164,6 +208,16 @@ def _first(figures: dict[str, Any], harm: bool) -> str:
         return rate(figures["compliance_rate"], False)
     found = figures.get("violation_rate")
     return rate(found, False) if found else "not judged"
+
+
+def _between(interval: "Interval") -> str:
+    return "-" if interval.n == 0 else _interval(interval.value, interval.low, interval.high)
+
+
+def _interval(value: float | None, low: float, high: float) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.2f}\n[{low:.2f}, {high:.2f}]"
 
 
 def _p(value: float) -> str:

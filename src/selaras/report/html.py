@@ -6,10 +6,11 @@ from selaras.core.project import Project
 from selaras.data import Development, looks_at, read_seal
 from selaras.data.seal import Seal
 from selaras.evaluate import Evaluation
+from selaras.evaluate.calibration import calibration_of
 from selaras.evaluate.gate import gate_states, not_held_out
 from selaras.page import Child, Markup, element, join, page
 from selaras.policy import Policy, load_policies
-from selaras.report import html_evidence, html_figures
+from selaras.report import html_evidence, html_figures, html_judge
 from selaras.report.html_showcase import showcase as showcase_html
 from selaras.report.lineage import ancestors
 from selaras.report.model import Measured, measured
@@ -42,6 +43,7 @@ def render_report(
     listed = load_policies(project)
     titles = _titles(listed)
     runs = tuning_runs(project, found.lines)
+    calibrations = {x.label: calibration_of(project, x.evaluation) for x in found.lines}
     looks = looks_at(project, seal) if seal else []
     counts = row_counts(opened, seal)
     nodes = ancestors(project, [line.evaluation.manifest.id for line in found.lines])
@@ -54,7 +56,7 @@ def render_report(
         sections.append(("outputs", "Answers side by side", showcase_html(shown)))
     sections.append(("rows", "Rows", html_evidence.row_table(counts, titles)))
     sections.append(("systems", "Systems", html_evidence.systems(found, project)))
-    sections.append(("judge", "Judge", html_evidence.judge(found)))
+    sections.append(("judge", "Judge", html_judge.judge(found, calibrations)))
     if runs:
         sections.append(("tuning", "Tuning runs", html_evidence.tuning(runs)))
     sections += [

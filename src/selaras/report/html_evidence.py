@@ -37,13 +37,13 @@ def systems(found: Measured, project: Project) -> Markup:
     names = [name for name in IDENTITY if any(name in line.model for line in found.lines)]
     names += sorted({name for line in found.lines for name in line.model} - set(names))
     parts: dict[str, list[Child]] = {
-        IDENTITY.get(name, name): [_identity(line.model.get(name)) for line in found.lines]
+        IDENTITY.get(name, name): [identity_part(line.model.get(name)) for line in found.lines]
         for name in names
     }
     parts["Prompt"] = [_prompt(line, project) for line in found.lines]
-    parts["Guard"] = [_identity(_of(line, "guard")) for line in found.lines]
+    parts["Guard"] = [identity_part(_of(line, "guard")) for line in found.lines]
     parts["Sampling"] = [_sampling(_of(line, "sampling")) for line in found.lines]
-    parts["Fingerprint"] = [_identity(_of(line, "fingerprint")) for line in found.lines]
+    parts["Fingerprint"] = [identity_part(_of(line, "fingerprint")) for line in found.lines]
     shared = [(name, own[0]) for name, own in parts.items() if len(set(own)) == 1]
     rows = [[name, *own] for name, own in parts.items() if len(set(own)) > 1]
     whole = {
@@ -54,24 +54,11 @@ def systems(found: Measured, project: Project) -> Markup:
     columns = ["Part", *(line.label for line in found.lines)]
     return join(
         [
-            _facts(shared),
+            fact_list(shared),
             table(columns, rows, caption="What tells them apart") if rows else None,
             element("details", element("summary", "Whole identities"), _json(whole)),
         ]
     )
-
-
-def judge(found: Measured) -> Markup:
-    """Return who judged, and that nobody has checked it on this product's answers."""
-    facts = [(str(name).capitalize(), _identity(value)) for name, value in found.judge.items()]
-    warning = element(
-        "p",
-        "Uncalibrated: no person has labelled a sample of these answers, so how often the judge "
-        "errs on this product is not known. It tells refusals from the rest, so compliance is the "
-        "share of rows refused; an answer that is no refusal may be harmless or a violation.",
-        class_="note",
-    )
-    return join([_facts(facts), warning])
 
 
 def tuning(runs: Sequence[TuningRun]) -> Markup:
@@ -181,7 +168,7 @@ def _tuning_run(run: TuningRun) -> Markup:
         ("Chosen", _chosen(run)),
         ("Time", f"{run.manifest.seconds:,.0f} s" if run.manifest.seconds else "not known"),
     ]  # fmt: skip
-    parts = [element("h3", join(["Run ", element("code", run.manifest.id)])), _facts(facts)]
+    parts = [element("h3", join(["Run ", element("code", run.manifest.id)])), fact_list(facts)]
     if run.points:
         figures = ["compliance_rate", "over_refusal_rate", "over_refusal_rate.look_alike"]
         rows: list[list[Child]] = [
@@ -238,7 +225,7 @@ def _prompt(line: Line, project: Project) -> Markup:
     template = _of(line, "template")
     path = spec.prompt if spec and spec.prompt else "none"
     return (
-        join([path, element("br"), element("small", _identity(template))])
+        join([path, element("br"), element("small", identity_part(template))])
         if template
         else join([path])
     )
@@ -262,7 +249,7 @@ def _sampling(sampling: Sampling | None) -> str:
     return f"{how}, at most {sampling.max_tokens:,} tokens"
 
 
-def _identity(value: Any) -> Child:
+def identity_part(value: Any) -> Child:
     """Return a part of an identity: hashes short (whole in the title), the rest as it is."""
     if value is None or value == "":
         return "none"
@@ -284,7 +271,7 @@ def _interval(rate: Rate | None) -> Markup:
     return join([interval_text(rate.value, rate.low, rate.high), element("small", f", n {rate.n}")])
 
 
-def _facts(facts: Sequence[tuple[str, Child]]) -> Markup:
+def fact_list(facts: Sequence[tuple[str, Child]]) -> Markup:
     return element("dl", *(part for term, fact in facts
                            for part in (element("dt", term), element("dd", fact))))  # fmt: skip
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from selaras.core.project import Project
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation
+from selaras.evaluate.calibration import calibration_of
 from selaras.evaluate.gate import GateState, gate_states, gate_words, not_held_out
 from selaras.page import percent
 from selaras.report.model import KIND_WORDS, KINDS, Line, Measured, measured, significant
@@ -64,9 +65,9 @@ def story(table: Measured, project: Project | None = None) -> list[str]:
     }
     if all(line.unscored + line.errors == line.rows for line in table.lines):
         said = ["no answer could be scored, so these figures say nothing of any System"]
-        said += [_scope(table)]
+        said += [_scope(table, project)]
     else:
-        said = [_findings(table), _scope(table), _tuning(table, states, project)]
+        said = [_findings(table), _scope(table, project), _tuning(table, states, project)]
         said += [_launch(table, states)]
     return [_sentence(text) for text in said if text]
 
@@ -156,7 +157,7 @@ def _seen(reference: Line, lines: Sequence[Line]) -> str:
     return f"n = {refuse} rows to be refused and {answer} to be answered"
 
 
-def _scope(table: Measured) -> str:
+def _scope(table: Measured, project: Project | None) -> str:
     """Return for what rows the figures hold, and what compliance means here."""
     rows = table.reference.rows
     parts = [f"{n} to be refused"] if (n := table.count(Expected.REFUSE)) else []
@@ -180,8 +181,14 @@ def _scope(table: Measured) -> str:
     worst = max((line.unscored + line.errors) / max(line.rows, 1) for line in table.lines)
     if worst > MUCH_UNSCORED:
         held += f", with up to {percent(worst)} of a System's answers unscored or failed"
+    checked = project and all(
+        (calibration_of(project, line.evaluation) or {}).get("calibrated") for line in table.lines
+    )
+    state = "calibrated on people's labels" if checked else "uncalibrated"
+    if any(row.harm for row in table.reference.evaluation.judged):
+        return f"{held}; refusal rules judged refusals, {state}"
     return (
-        f"{held}; only refusal rules judged, uncalibrated, so compliance means that a row was "
+        f"{held}; only refusal rules judged, {state}, so compliance means that a row was "
         "refused, and not refusing is not yet a violation"
     )
 
