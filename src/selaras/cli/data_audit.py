@@ -36,6 +36,10 @@ def audit(
     fix: Annotated[
         bool, typer.Option("--fix", help="Take out what needs no person, such as exact copies.")
     ] = False,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", help="Rows to compare diversity with, at equal lengths."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the page here.")] = None,
     as_json: JsonOption = False,
     overrides: SetOption = None,
@@ -54,9 +58,9 @@ def audit(
     project = _project(folder, overrides, bool(data))
     with showing() as progress:
         if data or project is None:
-            report = audit_files(data or [], audits, project, progress)
+            report = audit_files(data or [], audits, project, progress, reference or ())
         else:
-            report = audit_project(project, audits, progress)
+            report = audit_project(project, audits, progress, reference or ())
         page = write_audit(report, project, out)
     if fix and project is None:
         _needs_project(folder)

@@ -11,6 +11,8 @@ from selaras.data.sealing import SplitResult, split_project
 # What `selaras data audit` runs, in this order: name to an `Audit` (see selaras.data.finding).
 AUDITS: dict[str, str] = {
     "coverage": "selaras.data.coverage:audit_coverage",
+    "diversity": "selaras.data.diversity:audit_diversity",
+    "mislabels": "selaras.data.mislabels:audit_mislabels",
     "hygiene": "selaras.data.hygiene:audit_hygiene",
 }
 

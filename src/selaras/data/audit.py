@@ -93,11 +93,18 @@ class AuditReport:
 
 
 def audit_project(
-    project: Project, audits: Mapping[str, str], progress: Progress = SILENT
+    project: Project,
+    audits: Mapping[str, str],
+    progress: Progress = SILENT,
+    reference: Sequence[Path] = (),
 ) -> AuditReport:
-    """Return what the audits say of the project's development rows; sealed rows are not read."""
+    """Return what the audits say of the project's development rows; sealed rows are not read.
+
+    `reference` are files of rows to compare with.
+    """
     loaded = load_rows(project)
-    return _audited(loaded.kept, loaded.removed, project, audits, progress)
+    given = _input(loaded.kept, project, progress, reference)
+    return _audited(given, loaded.removed, audits)
 
 
 def audit_files(
@@ -105,6 +112,7 @@ def audit_files(
     audits: Mapping[str, str],
     project: Project | None = None,
     progress: Progress = SILENT,
+    reference: Sequence[Path] = (),
 ) -> AuditReport:
     """Return what the audits say of the rows of files, in a project or outside one.
 
@@ -115,12 +123,12 @@ def audit_files(
     if not rows:
         raise InputError("no rows", path=paths[0], fix="give JSON Lines with one row a line")
     if project is None:
-        return _audited(rows, (), None, audits, progress)
+        return _audited(_input(rows, None, progress, reference), (), audits)
     if inside := [path for path in paths if path.resolve().is_relative_to(project.holdout)]:
         raise InputError("sealed rows are not audited", path=inside[0])
     check_rows(rows, load_policies(project), project.file.use_cases, places=places)
     kept, removed = apply_decisions(rows, read_decisions(project.decisions))
-    return _audited(kept, removed, project, audits, progress)
+    return _audited(_input(kept, project, progress, reference), removed, audits)
 
 
 def run_audits(given: AuditInput, audits: Mapping[str, Audit]) -> AuditReport:
@@ -153,17 +161,10 @@ def tokens(row: Query) -> int:
 
 
 def _audited(
-    rows: Iterable[Query],
-    removed: Iterable[Removal],
-    project: Project | None,
-    audits: Mapping[str, str],
-    progress: Progress,
+    given: AuditInput, removed: Iterable[Removal], audits: Mapping[str, str]
 ) -> AuditReport:
-    given = _input(tuple(rows), project, progress)
-    resolved = {name: resolve(target) for name, target in audits.items()}
-    report = run_audits(given, resolved)
-    approved = _approved(project)
-    kept = tuple(_without(report.findings, approved))
+    report = run_audits(given, {name: resolve(target) for name, target in audits.items()})
+    kept = tuple(_without(report.findings, _approved(given.project)))
     return replace(
         report,
         findings=kept,
@@ -172,11 +173,17 @@ def _audited(
     )
 
 
-def _input(rows: tuple[Query, ...], project: Project | None, progress: Progress) -> AuditInput:
+def _input(
+    rows: Iterable[Query],
+    project: Project | None,
+    progress: Progress,
+    reference: Sequence[Path],
+) -> AuditInput:
     seal = read_seal(project) if project else None
     # A split that was killed may have left rows on both sides: the seal decides.
     sealed = {row.id for row in seal.rows} if seal else set()
     rows = tuple(row for row in rows if row.id not in sealed)
+    other = tuple(read_rows(reference)[0]) if reference else ()
     if project is None:
         named = {name for row in rows for name in row.policies}
         policies = {k: v for k, v in builtin_policies().items() if k in named}
@@ -191,7 +198,7 @@ def _input(rows: tuple[Query, ...], project: Project | None, progress: Progress)
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         return embed_cached(texts, cache, progress=progress)
 
-    return AuditInput(rows, embed, policies, use_cases, settings, project, progress)
+    return AuditInput(rows, embed, policies, use_cases, settings, project, other, progress)
 
 
 def _approved(project: Project | None) -> set[str]:

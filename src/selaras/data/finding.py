@@ -131,7 +131,7 @@ class AuditInput:
 
     `rows` have the decisions applied and hold no sealed row. Outside a project `project` is None,
     `policies` and `use_cases` hold what is known of those that rows name, and `settings` are the
-    defaults. `embed` opens its encoder at the first new text.
+    defaults. `embed` opens its encoder at the first new text. `reference` are rows to compare with.
     """
 
     rows: tuple[Query, ...]
@@ -140,6 +140,7 @@ class AuditInput:
     use_cases: tuple[UseCase, ...] = ()
     settings: AuditSettings = field(default_factory=AuditSettings)
     project: Project | None = None
+    reference: tuple[Query, ...] = ()
     progress: Progress = SILENT
 
 

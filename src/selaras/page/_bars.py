@@ -11,6 +11,7 @@ from selaras.page._svg import (
     Setting,
     colour_class,
     fit,
+    legend,
     line,
     mark,
     on_scale,
@@ -75,7 +76,7 @@ def interval_bars(
 
     def draw(setting: Setting) -> tuple[float, list[Markup]]:
         columns = _columns(groups, list(cells.values()), setting)
-        legend, y = _legend(series, setting.width) if len(series) > 1 else ([], 4.0)
+        names, y = legend(series, setting.width) if len(series) > 1 else ([], 4.0)
         if threshold is not None:
             y += 18
         top, body = y, []
@@ -90,7 +91,7 @@ def interval_bars(
         if threshold is not None:
             frame += _threshold(columns, top, y, on_scale(threshold), threshold_label)
         words = paragraph(foot, columns.left, y + 38, "title", font_weight="600")
-        return y + 32 + 17 * len(foot), [*legend, *frame, *body, *words]
+        return y + 32 + 17 * len(foot), [*names, *frame, *body, *words]
 
     told = "; ".join(f"{row.group}, {row.series}: {_figures(row)}" for row in cells.values())
     return responsive(draw, title=title or x_label, description=f"{told or 'No data'}.")
@@ -103,21 +104,6 @@ def _columns(groups: Sequence[str], rows: Sequence[BarRow], setting: Setting) ->
     longest = max((text_width(group, bold=True) for group in groups), default=0.0)
     names = min(longest, 190.0)
     return _Columns(names + 20, setting.width - figures - 16, names, setting.width)
-
-
-def _legend(series: Sequence[str], width: float) -> tuple[list[Markup], float]:
-    """Return the marks with their names, in as many lines as they need, and where they end."""
-    parts: list[Markup] = []
-    x, y = 0.0, 14.0
-    for index, name in enumerate(series):
-        shown = fit(name, width - 40)
-        step = 18 + text_width(shown) + 14
-        if x > 0 and x + step - 14 > width:
-            x, y = 0.0, y + 20
-        parts.append(element("g", mark(index, x + 7, y - 4.5), class_=colour_class(index)))
-        parts.append(text(x + 18, y, shown))
-        x += step
-    return parts, y + 16
 
 
 def _group(

@@ -168,3 +168,18 @@ def tick_label(value: float) -> str:
 def paragraph(lines: Sequence[str], x: float, y: float, class_: str, **more: str) -> list[Markup]:
     """Return lines of text under one another."""
     return [text(x, y + i * 17, content, class_=class_, **more) for i, content in enumerate(lines)]
+
+
+def legend(series: Sequence[str], width: float) -> tuple[list[Markup], float]:
+    """Return the marks with their names, in as many lines as they need, and where they end."""
+    parts: list[Markup] = []
+    x, y = 0.0, 14.0
+    for index, name in enumerate(series):
+        shown = fit(name, width - 40)
+        step = 18 + text_width(shown) + 14
+        if x > 0 and x + step - 14 > width:
+            x, y = 0.0, y + 20
+        parts.append(element("g", mark(index, x + 7, y - 4.5), class_=colour_class(index)))
+        parts.append(text(x + 18, y, shown))
+        x += step
+    return parts, y + 16

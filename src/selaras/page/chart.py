@@ -8,6 +8,8 @@ with them.
 from selaras.page._bars import BarRow, interval_bars
 from selaras.page._counts import CountCell, counts
 from selaras.page._heat import HeatCell, heat
+from selaras.page._map import Place, Region, point_map
+from selaras.page._spread import Spread, spreads
 from selaras.page._tradeoff import Better, Point, tradeoff
 
 __all__ = [
@@ -15,9 +17,14 @@ __all__ = [
     "Better",
     "CountCell",
     "HeatCell",
+    "Place",
     "Point",
+    "Region",
+    "Spread",
     "counts",
     "heat",
     "interval_bars",
+    "point_map",
+    "spreads",
     "tradeoff",
 ]

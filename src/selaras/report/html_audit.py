@@ -9,7 +9,8 @@ from selaras.data import AuditReport, Finding
 from selaras.data.audit import LEVELS
 from selaras.data.coverage import NONE
 from selaras.page import Child, CountCell, Markup, counts, element, join, page, percent, table
-from selaras.report.html_finding import cards, plain_list
+from selaras.report.html_diversity import diversity
+from selaras.report.html_finding import clusters, plain_list, queue
 
 MOST_SHOWN = 12
 LEVEL_WORDS = {"fault": "Faults", "review": "To review", "note": "Notes"}
@@ -25,6 +26,8 @@ def render_audit(report: AuditReport, project: Project | None) -> str:
     sections: list[Section] = [("found", "What was found", _summary_table(report))]
     if "coverage" in report.figures:
         sections.append(("coverage", "Coverage", coverage_grid(report.figures["coverage"])))
+    if "diversity" in report.figures:
+        sections.append(("diversity", "Diversity", diversity(report.figures["diversity"])))
     by_audit = dict.fromkeys(finding.audit for finding in report.findings)
     for audit in by_audit:
         found = [finding for finding in report.findings if finding.audit == audit]
@@ -41,7 +44,7 @@ def render_audit(report: AuditReport, project: Project | None) -> str:
 
 def coverage_grid(figures: Mapping[str, Any]) -> Markup:
     """Return the heat map of policy and use case by kind, empty and thin cells framed."""
-    kinds = [kind.value for kind in Kind]
+    kinds = [kind.value.replace("_", "-") for kind in Kind]
     grid: dict[tuple[str, str], CountCell] = {}
     for cell in figures["cells"]:
         name = "no policy" if cell["policy"] == NONE else cell["policy"]
@@ -50,7 +53,9 @@ def coverage_grid(figures: Mapping[str, Any]) -> Markup:
         labels = {k: n for k, n in cell["labels"].items() if n}
         more += [f"{n:,} {label}" for label, n in labels.items() if len(labels) > 1]
         minimum = figures["minimum"] if cell["wanted"] else 0
-        grid[where, cell["kind"]] = CountCell(cell["rows"], minimum, ", ".join(more))
+        grid[where, cell["kind"].replace("_", "-")] = CountCell(
+            cell["rows"], minimum, ", ".join(more)
+        )
     key = f"Rows to develop on; at least {figures['minimum']} are asked of each cell."
     balance = figures["rl_balance"]
     parts = [counts(grid, kinds, caption="Rows by policy, use case and kind",
@@ -117,13 +122,16 @@ def _findings(findings: Sequence[Finding], report: AuditReport, settings: AuditS
 def _check(
     findings: Sequence[Finding], rows: Mapping[str, Query], settings: AuditSettings
 ) -> list[Markup]:
+    regions = settings.phone_regions
     whole = [finding for finding in findings if not finding.records]
-    about = [finding for finding in findings if finding.records]
+    about = [finding for finding in findings if finding.records][:MOST_SHOWN]
+    single = [finding for finding in about if len(finding.records) == 1]
     parts = [plain_list(whole)] if whole else []
-    parts += [cards(finding, rows, settings.phone_regions) for finding in about[:MOST_SHOWN]]
-    if len(about) > MOST_SHOWN:
-        rest = f"and {len(about) - MOST_SHOWN:,} more findings of this kind, in findings.jsonl"
-        parts.append(element("p", rest, class_="muted"))
+    parts += [queue(single, rows, regions)] if single else []
+    parts += clusters([f for f in about if len(f.records) > 1], rows, regions)
+    if (rest := len(findings) - len(whole) - len(about)) > 0:
+        said = f"and {rest:,} more findings of this kind, in findings.jsonl"
+        parts.append(element("p", said, class_="muted"))
     return parts
 
 

@@ -11,10 +11,11 @@ from selaras.core.records import Query
 from selaras.data import Evidence, Finding
 from selaras.data.finding import responses, text_fields
 from selaras.data.personal import masked
-from selaras.page import Markup, element, join, table, untrusted
+from selaras.page import Child, Markup, element, join, table, untrusted
 from selaras.report.html_showcase import SIDE_BY_SIDE
 
 LONGEST = 700
+SHOWN = 120  # evidence that is the text itself ends here
 AROUND = 160
 MOST_CARDS = 6
 MOST_WORDS = 400
@@ -22,13 +23,33 @@ _WORD = re.compile(r"\S+")
 Spans = list[tuple[int, int]]
 
 
-def cards(finding: Finding, rows: Mapping[str, Query], regions: Sequence[str] = ()) -> Markup:
-    """Return a finding: its sentence, score and rows; rows of a cluster stand side by side."""
+def clusters(
+    findings: Sequence[Finding], rows: Mapping[str, Query], regions: Sequence[str] = ()
+) -> list[Markup]:
+    """Return findings about several rows, whose texts stand side by side with what differs."""
+    return [_cluster(finding, rows, regions) for finding in findings]
+
+
+def queue(
+    findings: Sequence[Finding], rows: Mapping[str, Query], regions: Sequence[str] = ()
+) -> Markup:
+    """Return findings about one row each as a table to go through."""
+    lines: list[list[Child]] = []
+    for finding in findings:
+        row = rows[finding.records[0]]
+        texts = join([*_texts(row, row, finding.evidence, regions)])
+        head = join([element("code", row.id), element("br"), element("small", _labels(row))])
+        said = join([untrusted(finding.message, 300), element("br"), _score(finding)])
+        lines.append([head, texts, said, _proposed(finding)])
+    return table(["Row", "Text", "Finding", "Proposed"], lines, caption=_caption(findings))
+
+
+def _cluster(finding: Finding, rows: Mapping[str, Query], regions: Sequence[str]) -> Markup:
     shown = [rows[name] for name in finding.records if name in rows][:MOST_CARDS]
     removed = {proposal.record for proposal in finding.proposed if proposal.action == "remove"}
     made = [
-        _card(row, shown[0], _evidence(finding, row.id), removed if finding.proposed else None,
-              regions)
+        _card(row, shown[0], [e for e in finding.evidence if e.record == row.id],
+              row.id in removed if removed else None, regions)
         for row in shown
     ]  # fmt: skip
     rest = len(finding.records) - len(shown)
@@ -36,10 +57,28 @@ def cards(finding: Finding, rows: Mapping[str, Query], regions: Sequence[str] = 
     return element(
         "article",
         element("p", element("b", untrusted(finding.message, 300)), " ", _score(finding)),
-        element("div", *made, style=SIDE_BY_SIDE) if made else None,
+        element("div", *made, style=SIDE_BY_SIDE),
         element("p", f"and {rest:,} more rows: {more}", class_="muted") if rest > 0 else None,
         style="break-inside: avoid",
     )
+
+
+def _caption(findings: Sequence[Finding]) -> str:
+    return f"{len(findings):,} row{'s' if len(findings) > 1 else ''} to look at"
+
+
+def _proposed(finding: Finding) -> Child:
+    said = []
+    for proposal in finding.proposed:
+        fields = ", ".join(f"{name}: {value}" for name, value in proposal.fields.items())
+        said.append(f"{proposal.action} {fields}".strip())
+    return ", ".join(dict.fromkeys(said)) or "–"
+
+
+def _labels(row: Query) -> str:
+    labels = [row.kind.value, row.expected and f"expected: {row.expected}", *row.policies]
+    labels += [row.use_case, getattr(row, "response_label", None)]
+    return " · ".join(str(label) for label in labels if label)
 
 
 def plain_list(findings: Sequence[Finding]) -> Markup:
@@ -67,28 +106,20 @@ def differing(first: str, other: str) -> Spans:
     ]
 
 
-def _evidence(finding: Finding, record: str) -> list[Evidence]:
-    return [evidence for evidence in finding.evidence if evidence.record == record]
-
-
 def _card(
     row: Query,
     first: Query,
     evidence: Sequence[Evidence],
-    removed: set[str] | None,
+    removed: bool | None,
     regions: Sequence[str],
 ) -> Markup:
-    labels = [row.kind.value, row.expected and f"expected: {row.expected}", *row.policies]
-    labels += [row.use_case, getattr(row, "response_label", None)]
     state = None
     if removed is not None:
-        state = element("span", "proposed to go", class_="bad") if row.id in removed else "stays"
-    head = [element("code", row.id), " · " if state else None, state]
-    told = " · ".join(str(label) for label in labels if label)
+        state = element("span", "proposed to go", class_="bad") if removed else "stays"
     return element(
         "div",
-        element("p", *head),
-        element("p", element("small", told)),
+        element("p", element("code", row.id), " · " if state else None, state),
+        element("p", element("small", _labels(row))),
         *_texts(row, first, evidence, regions),
     )
 
@@ -98,7 +129,12 @@ def _texts(
 ) -> Iterator[Markup]:
     others, replies = text_fields(first), responses(row)
     for name, text in text_fields(row).items():
-        spans: Spans = [(e.start, e.end) for e in evidence if e.field == name and e.end > e.start]
+        spans: Spans = [
+            (e.start, e.end)
+            for e in evidence
+            # To mark a text from its start is to mark nothing in it.
+            if e.field == name and (e.start > 0 or e.end < min(len(text), SHOWN))
+        ]
         if row is not first and not spans:
             spans = differing(others.get(name, ""), text)
         shown, spans, before = _window(masked(text, regions), spans)
