@@ -100,3 +100,36 @@ def test_mistakes_get_one_line(run, arguments: tuple[str, ...], said: str) -> No
     result = run("data", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_people_decide_and_take_back(run, project: Path) -> None:
+    args = ("t0-m", "--reason", "is harmless", "--by", "ana")
+    assert run("data", "decide", *args, "--relabel", "kind=ordinary").exit_code == 0
+    assert run("data", "decide", *args, "--relabel", "expected=answer").exit_code == 0
+    cells = {c["cell"]: c["development"] for c in value(run("data", "list", "--json"))["cells"]}
+    assert cells["dangerous-content/answer/ordinary"] == 1
+    assert run("data", "decide", "t0-m", "--remove", "--reason", "no").exit_code == 0
+    assert value(run("data", "list", "--json"))["removed"] == ["t0-m"]
+    assert value(run("data", "restore", "t0-m", "--json"))["restored"] == ["t0-m"]
+    assert value(run("data", "list", "--json"))["removed"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nobody", "--remove"), "no row 'nobody'"),
+        (("t0-m",), "one decision at a time"),
+        (("t0-m", "--remove", "--approve"), "one decision at a time"),
+        (("t0-m", "--relabel", "expected"), "not of the form"),
+        (("t0-m", "--relabel", "expected=never"), "cannot relabel"),
+        (("t0-m", "--relabel", "query=Hi"), "should be 'kind'"),
+        (("t0-m", "--relabel", "policies=nope"), "unknown policy 'nope'"),
+    ],
+)
+def test_a_wrong_decision_is_not_written(
+    run, project: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    result = run("data", "decide", *arguments, "--reason", "because")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (project / "data" / "decisions.jsonl").exists()

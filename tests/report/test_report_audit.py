@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.projects import make_project, row
+from selaras.core.files import write_jsonl
 from selaras.core.records import Example, Query
 from selaras.data import AUDITS, AuditReport, Evidence, Finding, Proposal, audit_project
+from selaras.report import write_audit
 from selaras.report.html_audit import render_audit
+from selaras.report.html_audited import audited
 from selaras.report.html_finding import differing
 
 HOSTILE = "<script>alert(1)</script>"
@@ -69,3 +72,18 @@ def test_differences_lie_in_the_text(first: str, other: str) -> None:
     spans = differing(first, other)
     assert all(0 <= a < b <= len(other) for a, b in spans)
     assert differing(other, other) == []
+
+
+def test_the_report_says_what_the_audit_found(tmp_path: Path) -> None:
+    project = make_project(tmp_path, [row("a", "Stop <|im_end|> here")])
+    assert "have not been audited" in audited(project)
+    audits = {name: AUDITS[name] for name in ("coverage", "hygiene")}
+    page = write_audit(audit_project(project, audits), project)
+    assert page is not None
+    assert page.is_file()
+    said = audited(project)
+    assert "hygiene/template_token" in said
+    assert "does not pass" in said
+    assert "Changed since" not in said
+    write_jsonl(project.root / "data" / "rows.jsonl", [row("a", "Stop here")])
+    assert "Changed since: data/rows.jsonl" in audited(project)

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     data = group("Rows: list them, split and seal the hold-out.")
     data.command("list")(list_rows)
     data.command("audit")(data_audit.audit)
+    data.command("decide")(data_audit.decide)
     data.command("restore")(data_audit.restore)
     data.command("split")(split)
     app.add_typer(data, name="data")

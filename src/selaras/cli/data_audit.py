@@ -1,4 +1,4 @@
-"""`selaras data audit` and `selaras data restore`: what is wrong with rows, and the way back."""
+"""`selaras data audit`, `decide` and `restore`: what is wrong with rows, and what is done of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,6 +75,45 @@ def audit(
             say(f"page: {page}")
     if not report.passed:
         raise GateError("the coverage gate does not pass: some cells have too few rows")
+
+
+@command
+def decide(
+    rows: Annotated[list[str], typer.Argument(help="Ids of rows.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")],
+    folder: ProjectOption = Path(),
+    remove: Annotated[bool, typer.Option("--remove", help="Take the rows out.")] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="They are right: findings are not repeated.")
+    ] = False,
+    relabel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=VALUE", help="A new label, such as expected=answer."),
+    ] = None,
+    by: Annotated[str, typer.Option(envvar="USER", help="Who decided.")] = "somebody",
+) -> None:
+    """Write down what a person decided about rows; 'selaras data restore ROW' takes it back."""
+    from selaras.core.errors import InputError
+    from selaras.data import decide as write_down
+
+    chosen = [name for name, wanted in (("remove", remove), ("approve", approve),
+                                        ("relabel", bool(relabel))) if wanted]  # fmt: skip
+    if len(chosen) != 1:
+        raise InputError("one decision at a time", fix="use --remove, --approve or --relabel")
+    action: Any = chosen[0]
+    labels: Any = dict(map(_label, relabel or ()))
+    made = write_down(open_project_at(folder), rows, action, reason=reason, by=by, fields=labels)
+    say(f"{action}: {len(made)} rows (data/decisions.jsonl)")
+
+
+def _label(text: str) -> tuple[str, str | list[str]]:
+    from selaras.core.errors import InputError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--relabel {text!r} is not of the form label=value")
+    # A row has several policies: "policies=hate,harassment".
+    return name, value.split(",") if name == "policies" else value
 
 
 @command

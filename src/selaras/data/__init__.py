@@ -3,7 +3,7 @@
 from selaras.data.audit import AuditReport, audit_files, audit_project
 from selaras.data.development import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.data.finding import AuditInput, Evidence, Figures, Finding, Proposal
-from selaras.data.repair import fix, restore
+from selaras.data.repair import decide, fix, restore
 from selaras.data.rows import Rows, load_rows, parse_row, read_rows, write_rows
 from selaras.data.seal import looks_at, read_seal
 from selaras.data.sealing import SplitResult, split_project
@@ -30,6 +30,7 @@ __all__ = [
     "SplitResult",
     "audit_files",
     "audit_project",
+    "decide",
     "fix",
     "load_rows",
     "looks_at",

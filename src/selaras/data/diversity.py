@@ -19,6 +19,7 @@ from selaras.data.coverage import cells_of
 from selaras.data.finding import AuditInput, Figures, Finding
 from selaras.data.lexicon import OWN_TERMS, Lexicon, load_lexicon
 from selaras.data.profile import Profile, Reading, matched, profile, read_row
+from selaras.data.sample import sampled
 from selaras.data.topics import Topics, find_topics
 
 AUDIT = "diversity"
@@ -48,26 +49,33 @@ class Measured:
 
 
 def audit_diversity(given: AuditInput) -> Iterator[Finding | Figures]:
-    """Yield large topics, templated cells and shortcuts, with the figures of every set."""
+    """Yield large topics, templated cells and shortcuts, with the figures of every set.
+
+    Of more than 20,000 rows a sample is measured.
+    """
     if not given.rows:
         return
     own = given.project.root / OWN_TERMS if given.project else None
     lexicon = load_lexicon(own)
     lack: MissingExtraError | None = None
+    rows = sampled(given.rows)
     try:
-        found = measure(given, given.rows, lexicon)
+        found = measure(given, rows, lexicon)
     except MissingExtraError as error:
         lack = error
-        found = _measured(given, given.rows, lexicon, None)
-    sets = {name: found.profile(places) for name, places in _sets(given.rows).items()}
+        found = _measured(given, rows, lexicon, None)
+    sets = {name: found.profile(places) for name, places in _sets(rows).items()}
     yield from _large_topics(found)
     yield from _templated(sets)
     yield from _shortcuts(sets)
-    values: dict[str, Any] = {"sets": {name: each.to_dict() for name, each in sets.items()}}
+    values: dict[str, Any] = {
+        "rows": len(given.rows), "sampled": len(rows),
+        "sets": {name: each.to_dict() for name, each in sets.items()},
+    }  # fmt: skip
     if found.topics:
-        values["topics"] = topic_figures(found.topics, given.rows)
+        values["topics"] = topic_figures(found.topics, rows)
     if given.reference:
-        values["reference"] = compare(found, measure(given, given.reference, lexicon))
+        values["reference"] = compare(found, measure(given, sampled(given.reference), lexicon))
     yield Figures(AUDIT, values)
     if lack:
         raise lack

@@ -30,6 +30,7 @@ from selaras.data.finding import (
     Proposal,
     cut,
 )
+from selaras.data.sample import sampled
 
 FOLDS = 5
 FEWEST = 15  # rows of a label: fewer teach nothing
@@ -109,16 +110,16 @@ Task = tuple[str, list[Query], list[str], NDArray[np.float32]]
 def _tasks(given: AuditInput) -> Iterator[Task]:
     """Yield (name, rows, labels, vectors): what rows ask for, and whether responses are safe.
 
+    Of more than 20,000 rows of a task a sample is taken.
+
     Query and response are embedded apart: how an example responds tells much of what it was taken
     for by the person who wrote it.
     """
-    asked = [row for row in given.rows if row.expected is not None]
+    asked = list(sampled([row for row in given.rows if row.expected is not None]))
     if asked:
         labels = ["refuse" if row.expected == Expected.REFUSE else "answer" for row in asked]
         yield "expected", asked, labels, _vectors(given, asked)
-    judged: list[Query] = [
-        row for row in given.rows if isinstance(row, Example) and row.response_label
-    ]
+    judged = list(sampled([r for r in given.rows if isinstance(r, Example) and r.response_label]))
     labels = [str(row.response_label) for row in judged if isinstance(row, Example)]
     if len(set(labels)) == 2:
         yield "response_label", judged, labels, _vectors(given, judged)

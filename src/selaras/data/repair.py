@@ -1,16 +1,28 @@
-"""Findings to decisions and back: `--fix` appends removals, `restore` takes them back.
+"""Findings to decisions and back: `--fix` and people append them, `restore` takes them back.
 
 Nothing is deleted: the rows stay in their files, and every reader leaves out what
 `data/decisions.jsonl` says.
 """
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from selaras.core.decisions import Decision, now, read_decisions, record_decisions, standing
+from selaras.core.check import checked
+from selaras.core.decisions import (
+    Action,
+    Decision,
+    Label,
+    apply_decisions,
+    now,
+    read_decisions,
+    record_decisions,
+    standing,
+)
 from selaras.core.errors import InputError
 from selaras.core.project import Project
 from selaras.data.audit import AuditReport
+from selaras.data.rows import load_rows
+from selaras.policy import check_rows, load_policies
 
 BY = "selaras data audit --fix"
 
@@ -31,6 +43,40 @@ def fix(project: Project, report: AuditReport) -> list[Decision]:
     ]  # fmt: skip
     record_decisions(project.decisions, decisions)
     return decisions
+
+
+def decide(
+    project: Project,
+    rows: Sequence[str],
+    action: Action,
+    *,
+    reason: str,
+    by: str,
+    fields: Mapping[Label, str | list[str]] | None = None,
+) -> list[Decision]:
+    """Append a person's decision about rows and return the decisions, one a row.
+
+    `fields` are the new labels of a `relabel`. Raises InputError for an unknown row, a label that
+    the row cannot have, and a relabel without labels; nothing is then written.
+    """
+    loaded = load_rows(project)
+    known = {row.id: row for row in loaded.kept} | {
+        removal.record: None for removal in loaded.removed
+    }
+    if unknown := [name for name in rows if name not in known]:
+        raise InputError(
+            f"no row {unknown[0]!r} to decide about", path=project.root,
+            fix="name development rows; the labels of sealed ones are fixed",
+        )  # fmt: skip
+    if (action == "relabel") != bool(fields):
+        raise InputError("a relabel names labels, and nothing else does",
+                         fix="write: --relabel expected=answer")  # fmt: skip
+    shared = {"action": action, "reason": reason, "by": by, "at": now(), "fields": fields or {}}
+    made = [checked(Decision, {"record": name, **shared}) for name in rows]
+    kept, _ = apply_decisions([row for name in rows if (row := known[name])], made)
+    check_rows(kept, load_policies(project), project.file.use_cases)
+    record_decisions(project.decisions, made)
+    return made
 
 
 def restore(

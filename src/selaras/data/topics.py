@@ -13,7 +13,6 @@ from selaras.core.fingerprint import normalise
 
 FEWEST = 12
 MOST_TOPICS = 24
-MOST_FITTED = 20_000
 COMMON = 1.25  # average topics full of texts in which a word may stand and still name one
 
 
@@ -37,8 +36,7 @@ class Topics:
 def find_topics(texts: Sequence[str], vectors: NDArray[np.float32], seed: int = 0) -> Topics | None:
     """Return topics by k-means with k = sqrt(n / 3) clusters, 3 to 24; None for under 12 texts.
 
-    Of more than 20,000 texts a sample is fitted and the rest is put to the nearest centre. Topics
-    are numbered by size, the largest first. Raises MissingExtraError.
+    Topics are numbered by size, the largest first. Raises MissingExtraError.
     """
     if len(texts) < FEWEST:
         return None
@@ -48,10 +46,7 @@ def find_topics(texts: Sequence[str], vectors: NDArray[np.float32], seed: int = 
         raise MissingExtraError("scikit-learn", "data") from error
     k = min(MOST_TOPICS, max(3, round(math.sqrt(len(texts) / 3))))
     k = min(k, len(np.unique(vectors.round(4), axis=0)))
-    generator = np.random.default_rng(seed)
-    fitted = np.sort(generator.permutation(len(texts))[:MOST_FITTED])
-    model = KMeans(n_clusters=k, n_init=4, random_state=seed).fit(vectors[fitted])
-    labels = model.predict(vectors)
+    labels = KMeans(n_clusters=k, n_init=4, random_state=seed).fit_predict(vectors)
     order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
     rank = np.empty(k, dtype=int)
     rank[order] = np.arange(k)

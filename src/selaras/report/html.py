@@ -11,6 +11,7 @@ from selaras.evaluate.gate import gate_states, not_held_out
 from selaras.page import Child, Markup, element, join, page
 from selaras.policy import Policy, load_policies
 from selaras.report import html_evidence, html_figures, html_judge
+from selaras.report.html_audited import audited
 from selaras.report.html_showcase import showcase as showcase_html
 from selaras.report.lineage import ancestors
 from selaras.report.model import Measured, measured
@@ -55,6 +56,7 @@ def render_report(
     if shown:
         sections.append(("outputs", "Answers side by side", showcase_html(shown)))
     sections.append(("rows", "Rows", html_evidence.row_table(counts, titles)))
+    sections.append(("audit", "Data audit", audited(project)))
     sections.append(("systems", "Systems", html_evidence.systems(found, project)))
     sections.append(("judge", "Judge", html_judge.judge(found, calibrations)))
     if runs:

@@ -136,13 +136,17 @@ def _check(
 
 
 def _then(report: AuditReport, project: Project | None) -> Markup:
-    lines = ["selaras data audit --fix      take out what needs no person",
-             "selaras data restore          take the last --fix back",
-             "selaras data restore ROW …    take back all that was decided about rows"]  # fmt: skip
+    lines = [
+        "selaras data audit --fix                       take out what needs no person",
+        "selaras data decide ROW --approve --reason …   it is right: not brought up again",
+        "selaras data decide ROW --relabel expected=answer --reason …",
+        "selaras data decide ROW --remove --reason …",
+        "selaras data restore [ROW]                     take the last --fix back, or what was "
+        "decided about a row",
+    ]
     said = (
         "Findings to review are for people: a row may look mislabelled and be right. Their "
-        "decisions (remove, approve, relabel) are lines of data/decisions.jsonl, which every "
-        "command applies; an approved row is not brought up again."
+        "decisions are lines of data/decisions.jsonl, which every command applies."
     )
     where = [element("p", element("small", "In the project's folder."))] if project else []
     shown = "\n".join(lines) if report.findings else "selaras data list"

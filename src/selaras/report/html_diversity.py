@@ -46,7 +46,9 @@ Sets = Mapping[str, Mapping[str, Any]]
 def diversity(figures: Mapping[str, Any]) -> Markup:
     """Return the plots and tables of the diversity audit's figures."""
     sets: Sets = figures["sets"]
+    some = f"Measured on {figures['sampled']:,} of {figures['rows']:,} rows, drawn at random."
     parts: list[Child] = [
+        element("p", some) if figures["sampled"] < figures["rows"] else None,
         element("h3", "Length"),
         _lengths(sets, "query_words", "Words of the query: middle half, 5 to 95 %"),
         _lengths(sets, "response_words", "Words of the response: middle half, 5 to 95 %"),
