@@ -16,6 +16,7 @@ from selaras.data.seal import rows_path
 from selaras.evaluate import open_rows, opened_rows, read_evaluation
 from selaras.evaluate.compare import changed_between
 from selaras.evaluate.store import write_evaluation
+from selaras.report import render_report
 from selaras.report.compare_html import render_comparison
 from selaras.report.export import export
 from selaras.report.side_by_side import open_texts, side_by_side
@@ -189,3 +190,15 @@ def test_hostile_text_stays_text(pair):
     html = render_comparison(found, texts, "<b>helper</b>")
     assert "<script" not in html
     assert "<b>helper" not in html
+
+
+def test_a_report_shows_opened_rows_and_no_other(sealed, monkeypatch):
+    project, _, _, found = sealed
+    monkeypatch.setattr("selaras.report.html.development_of", lambda *_, **__: None)
+    assert "SECRET" not in render_report(project, found)
+    texts = open_rows(project, 4)
+    read = [read_evaluation(project, one.manifest.id) for one in found]
+    html = render_report(project, read)
+    assert html.count("SECRET") == len(texts) == 4
+    assert "Opened rows" in html
+    assert html.count("Here is how it is done.") + html.count("help with that.") >= 8

@@ -22,6 +22,15 @@ def report(
     ] = None,
     folder: ProjectOption = Path(),
     out: Annotated[Path | None, typer.Option("--out", help="Write the page here.")] = None,
+    opened: Annotated[
+        int | None,
+        typer.Option(
+            "--open",
+            min=1,
+            metavar="N",
+            help="Open N sealed rows for reading: they count in no figure from now on.",
+        ),
+    ] = None,
 ) -> None:
     """Write evaluations into one self-contained HTML file."""
     from selaras import evaluate as stage
@@ -29,6 +38,8 @@ def report(
 
     project = open_project_at(folder)
     ids = runs or stage.newest_together(project)
+    if opened is not None:
+        say(f"{len(stage.open_rows(project, opened))} sealed rows are open; they count no more")
     say(
         f"wrote {write_report(project, [stage.read_evaluation(project, r) for r in ids], path=out)}"
     )

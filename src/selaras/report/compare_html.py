@@ -5,6 +5,7 @@ Content-Security-Policy stays as strict as that of a report. Where a browser doe
 every row is shown.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -28,7 +29,7 @@ _FACETS: dict[str, Callable[[SideRow], tuple[str, ...]]] = {
     "Use case": lambda side: (side.row.use_case or "none",),
     "Text": lambda side: ("shown" if side.query else "not shown",),
 }
-_STYLE = """
+STYLE = """
 .filters { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; margin: 0 0 1.4rem; }
 .filters fieldset { border: 0; margin: 0; padding: 0; min-width: 0; max-width: 100%; }
 .filters legend { font: 600 .85rem/1.5 var(--sans); padding: 0; color: var(--muted); }
@@ -80,8 +81,20 @@ def render_comparison(
         lede=lede,
         nav=element("ul", *nav),
         footer="Made by Selaras. This page loads nothing and runs nothing.",
-        style=_STYLE + _rules(facets),
+        style=STYLE + _rules(facets),
     )
+
+
+def opened(evaluations: Sequence[Evaluation], texts: Mapping[str, Query]) -> Markup:
+    """Return the rows that were opened, with every System's answer, for a report."""
+    labels = [line.label for line in measured(evaluations).lines]
+    only = [dataclasses.replace(one, judged=()) for one in evaluations]
+    said = element(
+        "p",
+        "Sealed rows that were opened to be read, drawn by the seal and not by anybody. They are "
+        "spent: no figure above counts them.",
+    )
+    return join([said, *(_side(side, labels, {}) for side in side_by_side(only, texts))])
 
 
 def _rows(

@@ -8,9 +8,10 @@ from selaras.data.seal import Seal
 from selaras.evaluate import Evaluation
 from selaras.evaluate.calibration import calibration_of
 from selaras.evaluate.gate import gate_states, not_held_out
+from selaras.evaluate.spent import opened_rows
 from selaras.page import Child, Markup, element, join, page
 from selaras.policy import Policy, load_policies
-from selaras.report import html_evidence, html_figures, html_judge
+from selaras.report import compare_html, html_evidence, html_figures, html_judge
 from selaras.report.html_audited import audited
 from selaras.report.html_showcase import showcase as showcase_html
 from selaras.report.lineage import ancestors
@@ -55,6 +56,8 @@ def render_report(
     ]
     if shown:
         sections.append(("outputs", "Answers side by side", showcase_html(shown)))
+    if texts := opened_rows(project) if found.reference.evaluation.opened else {}:
+        sections.append(("opened", "Opened rows", compare_html.opened(found.evaluations, texts)))
     sections.append(("rows", "Rows", html_evidence.row_table(counts, titles)))
     sections.append(("audit", "Data audit", audited(project)))
     sections.append(("systems", "Systems", html_evidence.systems(found, project)))
@@ -77,6 +80,7 @@ def render_report(
         lede=_lede(found),
         nav=element("ul", *links),
         footer=_footer(found),
+        style=compare_html.STYLE if texts else "",
     )
 
 
