@@ -258,3 +258,12 @@ def test_violations_where_a_judge_of_harm_judged(tmp_path):
     assert {(flip.change, flip.before, flip.after) for flip in flipped} == {
         ("better", "none, unsafe", "none, safe")
     }
+
+
+def test_where_more_rows_would_not_help_it_says_so(tmp_path):
+    _, tuned = pair(tmp_path, {}, {Kind.LOOK_ALIKE: 0.1})
+    close = gate_state(gate(figure="over_refusal_rate", at_most=0.1001), tuned)
+    assert close.reason.endswith("even 50,000 would not do")
+    beyond = gate_state(gate(figure="over_refusal_rate", at_most=0.09), tuned)
+    assert (beyond.state, beyond.needed) == ("undecided", None)
+    assert beyond.reason.endswith("what was observed breaks it")

@@ -265,7 +265,7 @@ def _rate(gate: Gate, rows: _Rows, confidence: float) -> GateState:
     if value is None:
         return _but(told, "no row was scored")
     needed = rows_to_decide(value, lambda low, high: _meets(gate, low, high), confidence)
-    return _but(told, "too few rows to decide", needed)
+    return _but(told, _why(gate, value, needed), needed)
 
 
 def _difference(gate: Gate, rows: _Rows, reference: _Rows, confidence: float) -> GateState:
@@ -287,7 +287,16 @@ def _difference(gate: Gate, rows: _Rows, reference: _Rows, confidence: float) ->
     gained = sum(b > a for a, b in pairs) / len(pairs)
     lost = sum(a > b for a, b in pairs) / len(pairs)
     needed = pairs_to_decide(gained, lost, lambda low, high: _meets(gate, low, high), confidence)
-    return _but(told, "too few rows to decide", needed)
+    return _but(told, _why(gate, value, needed), needed)
+
+
+def _why(gate: Gate, value: float | None, needed: int | None) -> str:
+    """Return why these rows do not decide, and what more rows could do."""
+    if needed is not None:
+        return "too few rows to decide"
+    if value is not None and _meets(gate, value, value):
+        return "too few rows to decide: so close to the limit, even 50,000 would not do"
+    return "too few rows to decide: what was observed breaks it"
 
 
 def _but(state: GateState, reason: str, needed: int | None = None) -> GateState:
