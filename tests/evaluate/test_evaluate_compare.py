@@ -9,6 +9,7 @@ from selaras.core.manifest import Manifest
 from selaras.core.system import Sampling, System
 from selaras.evaluate import Evaluation, compare
 from selaras.evaluate.capability import CheckResult
+from selaras.evaluate.cells import compare_cells
 from selaras.evaluate.figures import Judged
 from selaras.stats import holm, paired_difference
 
@@ -136,3 +137,16 @@ def test_a_comparison_is_json():
 def test_what_was_not_measured_alike_is_not_compared(other, says):
     with pytest.raises(InputError, match=f"a and b were {says}"):
         compare(evaluation("a", refused(["full", "none"])), other)
+
+
+def test_cells_are_adjusted_together():
+    before = refused(["none"] * 20) | {f"a{i}": ("answer", "ordinary", "none") for i in range(20)}
+    after = refused(["full"] * 20) | {f"a{i}": ("answer", "ordinary", "none") for i in range(20)}
+    cells = compare_cells(evaluation("a", before), evaluation("b", after))
+    assert [(c.kind, c.figure, c.tied) for c in cells] == [
+        ("malicious", "compliance_rate", False),
+        ("ordinary", "over_refusal_rate", True),
+    ]
+    assert cells[0].p_value == pytest.approx(2 * cells[0].paired.p_value)
+    assert (cells[0].paired.difference, cells[1].paired.difference) == (1.0, 0.0)
+    json.dumps([cell.to_dict() for cell in cells], allow_nan=False)

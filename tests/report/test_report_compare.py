@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 from report_builder import make_evaluation, make_project, make_rows, make_seal
@@ -21,6 +22,8 @@ from selaras.report.compare_html import render_comparison
 from selaras.report.export import export
 from selaras.report.side_by_side import open_texts, side_by_side
 
+EXAMPLE = Path(__file__).parents[3] / "shared/data/llm_comparator_example/example_tiny.json"
+OWN = ("row", "kind", "expected", "use_case", "change", "verdict")
 COUNTS = {Kind.MALICIOUS: 12, Kind.LOOK_ALIKE: 12, Kind.ORDINARY: 6}
 
 
@@ -135,6 +138,31 @@ def test_llm_comparator_has_the_shape_of_its_example(pair, tmp_path):
     assert value["examples"][0]["score"] == 1.0
     assert value["examples"][0]["custom_fields"]["verdict"] == ["none", "full"]
     assert len(value["examples"]) == len(rows)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not EXAMPLE.is_file(), reason="LLM Comparator's example is not here")
+def test_llm_comparator_has_the_types_of_its_example(pair, tmp_path):
+    project, _, found = pair
+    path = tmp_path / "out.json"
+    export(path, found, side_by_side(found, open_texts(project, found)))
+    ours, theirs = json.loads(path.read_text()), json.loads(EXAMPLE.read_text())
+    assert types_of(ours, "") <= types_of(theirs, "") | {
+        (".metadata.custom_fields_schema[].type", str),
+        *{(f".examples[].custom_fields.{name}", str) for name in OWN},
+        *{(f".examples[].custom_fields.{name}[]", str) for name in OWN},
+        *{(f".examples[].custom_fields.{name}", list) for name in OWN},
+    }
+
+
+def types_of(value, path):
+    """Return every place in a JSON value with the type that stands there."""
+    found = {(path, type(value))}
+    if isinstance(value, dict):
+        return found.union(*(types_of(item, f"{path}.{name}") for name, item in value.items()))
+    if isinstance(value, list):
+        return found.union(*(types_of(item, f"{path}[]") for item in value))
+    return found
 
 
 def test_llm_comparator_takes_two_and_leaves_sealed_rows_out(pair, sealed, tmp_path):

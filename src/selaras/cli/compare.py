@@ -50,6 +50,7 @@ def compare(
     from selaras import evaluate as stage
     from selaras.core.errors import InputError
     from selaras.core.files import write_text
+    from selaras.evaluate.cells import compare_cells
     from selaras.evaluate.compare import changed_between
     from selaras.report import comparisons
     from selaras.report.compare_html import render_comparison
@@ -79,7 +80,11 @@ def compare(
     if as_json:
         told = [_flip(side, runs) for side in rows if side.change]
         pairs = [one.to_dict() for one in paired]
-        print_json({"paired": pairs, "flips": told, "warnings": changed})
+        cells = {
+            run: [cell.to_dict() for cell in compare_cells(found[0], other)]
+            for run, other in zip(runs[1:], found[1:], strict=True)
+        }
+        print_json({"paired": pairs, "cells": cells, "flips": told, "warnings": changed})
         return
     from selaras.cli.render import print_comparisons, print_figures, print_flips
 

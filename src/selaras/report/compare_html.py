@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from selaras.core.records import Expected, Query
 from selaras.evaluate import Evaluation
+from selaras.evaluate.cells import compare_cells
 from selaras.evaluate.compare import changed_between
 from selaras.evaluate.flips import rank_of
-from selaras.page import Child, Markup, element, join, page, untrusted
+from selaras.page import Child, Markup, element, join, page, signed_points, table, untrusted
 from selaras.report import html_figures
 from selaras.report.html_showcase import VERDICTS, WISHES
 from selaras.report.model import Measured, measured
@@ -64,6 +65,7 @@ def render_comparison(
     figures = [html_figures.main_table(found, {})]
     if found.comparisons:
         figures.append(html_figures.differences(found))
+    figures += [_cells(found, number) for number in range(1, len(found.lines))]
     body = join(
         [
             *warned,
@@ -83,6 +85,26 @@ def render_comparison(
         footer="Made by Selaras. This page loads nothing and runs nothing.",
         style=STYLE + _rules(facets),
     )
+
+
+def _cells(found: Measured, number: int) -> Markup:
+    """Return the cells in which a System differs from the first, by Holm over all of its cells."""
+    first, other = found.lines[0], found.lines[number]
+    cells = compare_cells(first.evaluation, other.evaluation)
+    surely = [cell for cell in cells if not cell.tied]
+    said = f"{first.label} → {other.label}: {len(surely)} of {len(cells)} cells differ"
+    if not surely:
+        return element("p", element("small", f"{said}; in none can they be told apart."))
+    rows: list[list[Child]] = [
+        [f"{cell.policy}, {cell.use_case}: {cell.kind.replace('_', '-')}",
+         html_figures.FIGURES.get(cell.figure, cell.figure),
+         f"{signed_points(cell.paired.difference)} ({signed_points(cell.paired.low)} to "
+         f"{signed_points(cell.paired.high)})".replace(" points", ""),
+         f"{html_figures.p_words(cell.p_value)}, n {cell.paired.n:,}"]
+        for cell in surely
+    ]  # fmt: skip
+    heads = ["Cell", "Figure", "Difference in points", "After Holm over cells"]
+    return table(heads, rows, caption=said)
 
 
 def opened(evaluations: Sequence[Evaluation], texts: Mapping[str, Query]) -> Markup:
