@@ -9,6 +9,7 @@ from selaras.core.project import Gate
 from selaras.core.records import Kind
 from selaras.evaluate import compare, flips, gate_state, gate_states, gate_words, passed
 from selaras.evaluate.capability import CheckResult
+from selaras.evaluate.compare import changed_between
 from selaras.judge import Verdict
 from selaras.stats import clopper_pearson
 
@@ -267,3 +268,18 @@ def test_where_more_rows_would_not_help_it_says_so(tmp_path):
     beyond = gate_state(gate(figure="over_refusal_rate", at_most=0.09), tuned)
     assert (beyond.state, beyond.needed) == ("undecided", None)
     assert beyond.reason.endswith("what was observed breaks it")
+
+
+def test_capability_on_other_checks_is_not_compared(tmp_path):
+    base, tuned = pair(tmp_path, {}, {})
+
+    def with_checks(one, checks):
+        config = {**one.manifest.config, "checks": checks}
+        return dataclasses.replace(one, manifest=one.manifest.model_copy(update={"config": config}))
+
+    first, second = with_checks(base, "a"), with_checks(tuned, "b")
+    assert gate_state(INFERIOR, second, [first]).reason == "base was not measured on these checks"
+    assert gate_state(OVER, second, [first]).state == "met"
+    assert "capability" not in {one.figure for one in compare(first, second)}
+    assert "not compared" in changed_between([first, second])[0]
+    assert changed_between([first, with_checks(tuned, "a")]) == []

@@ -5,22 +5,31 @@ nobody chooses them, so the rest stays a fair sample. Opening ten rows and then 
 more.
 """
 
+from selaras.core.check import checked
 from selaras.core.decisions import now
 from selaras.core.errors import SealError
 from selaras.core.files import append_jsonl, lock, read_jsonl
 from selaras.core.fingerprint import fingerprint
 from selaras.core.project import Project
+from selaras.core.records import Record
 from selaras.data.seal import Seal
 
 FILE = "opened.jsonl"
 
 
+class Opening(Record):
+    """One row that was opened, under which seal and when."""
+
+    row: str
+    seal: str
+    at: str
+
+
 def spent_rows(project: Project) -> frozenset[str]:
     """Return the ids of all rows that were ever opened."""
     path = project.holdout / FILE
-    return (
-        frozenset(value["row"] for _, value in read_jsonl(path)) if path.exists() else frozenset()
-    )
+    lines = read_jsonl(path) if path.exists() else ()
+    return frozenset(checked(Opening, value, path=path, line=line).row for line, value in lines)
 
 
 def record_opening(project: Project, seal: Seal, count: int) -> frozenset[str]:

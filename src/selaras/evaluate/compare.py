@@ -86,14 +86,24 @@ def check_alike(before: Evaluation, after: Evaluation) -> None:
         )
 
 
+def same_checks(before: Evaluation, after: Evaluation) -> bool:
+    """Return whether both ran the same capability checks, as far as their manifests say."""
+    return len({_config(before, "checks"), _config(after, "checks")} - {None}) < 2
+
+
 def changed_between(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Return what a reader has to know: policies that were at another revision for some."""
+    """Return what a reader has to know: policies that read otherwise for some, or other checks."""
     said = []
+    if len({_config(one, "checks") for one in evaluations} - {None}) > 1:
+        said.append("the capability checks were changed between the runs: they are not compared")
+    texts = [_config(one, "policy_texts") or {} for one in evaluations]
     for policy in sorted({name for one in evaluations for name in one.manifest.policies}):
         at = {one.name: one.manifest.policies.get(policy) for one in evaluations}
         if len(set(at.values())) > 1:
             told = ", ".join(f"{at[name] or 'not there'} for {name}" for name in at)
             said.append(f"the policy {policy} was changed between the runs: revision {told}")
+        elif len({one.get(policy) for one in texts} - {None}) > 1:
+            said.append(f"the policy {policy} was reworded between the runs, under one revision")
     return said
 
 
@@ -149,6 +159,8 @@ def _violations(before: Evaluation, after: Evaluation) -> PairedDifference | Non
 
 
 def _capability(before: Evaluation, after: Evaluation) -> PairedDifference | None:
+    if not same_checks(before, after):
+        return None
     first = {result.check: result.passed for result in before.checks}
     second = {result.check: result.passed for result in after.checks}
     pairs = [

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from selaras.core.project import Gate, Project
 from selaras.core.records import Expected
+from selaras.evaluate.compare import same_checks
 from selaras.evaluate.figures import Judged, breaks, expected_is, is_full
 from selaras.evaluate.store import Evaluation
 from selaras.page import percent, signed_points
@@ -101,7 +102,7 @@ def gate_state(
     Without `held_out` development figures may meet it as well.
     """
     confidence = 1 - ALPHA / looks
-    reference = _reference(gate.versus, evaluation, others) if gate.versus else None
+    reference = _reference(gate, evaluation, others) if gate.versus else None
     reason = _not_judged(gate, evaluation) or (reference if isinstance(reference, str) else None)
     rows = _rows(gate, evaluation)
     if reason is None and not rows.outcomes:
@@ -226,8 +227,11 @@ def _not_judged(gate: Gate, evaluation: Evaluation) -> str | None:
     return None
 
 
-def _reference(name: str, evaluation: Evaluation, others: Sequence[Evaluation]) -> Evaluation | str:
+def _reference(
+    gate: Gate, evaluation: Evaluation, others: Sequence[Evaluation]
+) -> Evaluation | str:
     """Return the evaluation to compare with, or why there is none."""
+    name = gate.versus
     if evaluation.name == name:
         return evaluation
     named = [other for other in others if other.name == name]
@@ -236,7 +240,9 @@ def _reference(name: str, evaluation: Evaluation, others: Sequence[Evaluation]) 
         named = [other for other in named if other.manifest.config.get(part) == mine]
         if not named:
             return f"{name} was not measured {word}"
-    return named[0]
+    if gate.figure == "capability":
+        named = [other for other in named if same_checks(other, evaluation)]
+    return named[0] if named else f"{name} was not measured on these checks"
 
 
 def _rows(gate: Gate, evaluation: Evaluation) -> _Rows:

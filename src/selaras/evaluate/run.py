@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from selaras.core.errors import InputError, SelarasError
 from selaras.core.fingerprint import fingerprint
@@ -67,10 +67,12 @@ def evaluate(
     terms = terms or Terms()
     named = open_judges(judges, project)
     checks = load_checks(project) if checks is None else checks
+    asked = [check.model_dump(mode="json") for check in checks]
     key = fingerprint(
         [opened.system.fingerprint, suite.fingerprint, [each.judge.identity for each in named],
-         [check.model_dump(mode="json") for check in checks]]
+         asked]
     )  # fmt: skip
+    identity = {"key": key, "checks": fingerprint(asked)}
     if known := with_key(project.runs, "eval", key, "finished"):
         done = read_evaluation(project, known.id)
         if not (terms.retry_errors and failures(done)):
@@ -84,7 +86,7 @@ def evaluate(
             return done
     manifest = with_key(project.runs, "eval", key, "running") if resume else None
     if manifest is None:
-        manifest = _manifest(project, opened, suite, named, key, progress)
+        manifest = _manifest(project, opened, suite, named, identity, progress)
     if suite.seal:
         record_look(project, suite.seal, opened.system, manifest.id)
     folder = write_manifest(project.runs, manifest)
@@ -131,7 +133,7 @@ def _manifest(
     opened: Opened,
     suite: Suite,
     named: Sequence[NamedJudge],
-    key: str,
+    identity: Mapping[str, str],
     progress: Progress,
 ) -> Manifest:
     """Return the manifest of a new run, with what can be used of an earlier one in its journal."""
@@ -153,7 +155,7 @@ def _manifest(
         "eval",
         opened.system.name,
         config={
-            "key": key,
+            **identity,
             "judge": refusal.judge.identity,
             "judges": [
                 {"name": each.name, "axis": each.judge.axis, "identity": each.judge.identity}
