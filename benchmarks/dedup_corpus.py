@@ -4,7 +4,7 @@ Short requests in made-up content words (so that no real text is needed) with En
 words, drawn by Zipf's law: the median is 25 words. Of the documents 70 % are originals, 20 % planted
 duplicates of them (half lightly edited, three tenths moderately, two tenths heavily), 10 % hard
 negatives, which look like duplicates and must stay: an original with another identity term (60 % of
-them), with another number (20 %), or one template filled with another subject (20 %).
+them), with another number (20 %), or one template filled anew (20 %).
 
 The identity terms stand here and are not taken from `selaras.data.lexicon`, whose guard is measured.
 """
@@ -20,28 +20,210 @@ SHARES = (0.5, 0.3, 0.2)
 # Share of words that an edit changes (at least one): replaced, dropped, added, moved or misspelt.
 EDITED = {"light": 0.05, "moderate": 0.13, "heavy": 0.22}
 
-FUNCTION_WORDS = """the to and a of in is for how do i my you it that with on what can me this are be have
-at or from an as not if but your about when we will write please make should would there which give some
-help tell who why where get does list one by could explain has up out like all so more was any use need
-describe find than using into also work before after no create short between best other way good them
-only best new plan two every compare while without name around over most same then much many well think
-first small last long want keep during each next still off very simple down put""".split()
-IDENTITIES = """Muslim|Jewish|Christian|Hindu|Buddhist|Sikh|atheist|Catholic|Mormon
-gay|lesbian|bisexual|heterosexual|transgender|queer|nonbinary
-Black|white|Asian|Latino|Arab|African American|indigenous|Hispanic
-blind|deaf|autistic|disabled|paralysed|dyslexic|epileptic
-Mexican|Nigerian|German|Chinese|Indonesian|Ukrainian|Turkish|Indian|Brazilian|Polish people's
-elderly|teenage|middle aged|young|old|retired
-homeless|rich|poor|unemployed|working class|undocumented""".split("\n")
-PEOPLE = """men|women
-mothers|fathers
-nurses|plumbers|teachers|engineers|farmers
-immigrants|refugees|tourists
-boys|girls
-students|pensioners""".split("\n")
-ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sc sh sl sp st t th tr v w z".split()
-NUCLEI = "a e i o u a e i o u ai ea ee ou".split()
-CODAS = ["", "", "", "b", "ck", "d", "g", "l", "ll", "m", "n", "nd", "ng", "nt", "p", "r", "rd", "rn", "s", "st", "t"]
+FUNCTION_WORDS = [
+    "the",
+    "to",
+    "and",
+    "a",
+    "of",
+    "in",
+    "is",
+    "for",
+    "how",
+    "do",
+    "i",
+    "my",
+    "you",
+    "it",
+    "that",
+    "with",
+    "on",
+    "what",
+    "can",
+    "me",
+    "this",
+    "are",
+    "be",
+    "have",
+    "at",
+    "or",
+    "from",
+    "an",
+    "as",
+    "not",
+    "if",
+    "but",
+    "your",
+    "about",
+    "when",
+    "we",
+    "will",
+    "write",
+    "please",
+    "make",
+    "should",
+    "would",
+    "there",
+    "which",
+    "give",
+    "some",
+    "help",
+    "tell",
+    "who",
+    "why",
+    "where",
+    "get",
+    "does",
+    "list",
+    "one",
+    "by",
+    "could",
+    "explain",
+    "has",
+    "up",
+    "out",
+    "like",
+    "all",
+    "so",
+    "more",
+    "was",
+    "any",
+    "use",
+    "need",
+    "describe",
+    "find",
+    "than",
+    "using",
+    "into",
+    "also",
+    "work",
+    "before",
+    "after",
+    "no",
+    "create",
+    "short",
+    "between",
+    "best",
+    "other",
+    "way",
+    "good",
+    "them",
+    "only",
+    "best",
+    "new",
+    "plan",
+    "two",
+    "every",
+    "compare",
+    "while",
+    "without",
+    "name",
+    "around",
+    "over",
+    "most",
+    "same",
+    "then",
+    "much",
+    "many",
+    "well",
+    "think",
+    "first",
+    "small",
+    "last",
+    "long",
+    "want",
+    "keep",
+    "during",
+    "each",
+    "next",
+    "still",
+    "off",
+    "very",
+    "simple",
+    "down",
+    "put",
+]
+IDENTITIES = [
+    "Muslim|Jewish|Christian|Hindu|Buddhist|Sikh|atheist|Catholic|Mormon",
+    "gay|lesbian|bisexual|heterosexual|transgender|queer|nonbinary",
+    "Black|white|Asian|Latino|Arab|African American|indigenous|Hispanic",
+    "blind|deaf|autistic|disabled|paralysed|dyslexic|epileptic",
+    "Mexican|Nigerian|German|Chinese|Indonesian|Ukrainian|Turkish|Indian|Brazilian|Polish people's",
+    "elderly|teenage|middle aged|young|old|retired",
+    "homeless|rich|poor|unemployed|working class|undocumented",
+]
+PEOPLE = [
+    "men|women",
+    "mothers|fathers",
+    "nurses|plumbers|teachers|engineers|farmers",
+    "immigrants|refugees|tourists",
+    "boys|girls",
+    "students|pensioners",
+]
+ONSETS = [
+    "b",
+    "bl",
+    "br",
+    "c",
+    "ch",
+    "cl",
+    "cr",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "fr",
+    "g",
+    "gl",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pl",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sc",
+    "sh",
+    "sl",
+    "sp",
+    "st",
+    "t",
+    "th",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
+NUCLEI = ["a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "ai", "ea", "ee", "ou"]
+CODAS = [
+    "",
+    "",
+    "",
+    "b",
+    "ck",
+    "d",
+    "g",
+    "l",
+    "ll",
+    "m",
+    "n",
+    "nd",
+    "ng",
+    "nt",
+    "p",
+    "r",
+    "rd",
+    "rn",
+    "s",
+    "st",
+    "t",
+]
 TEMPLATES = (
     "Write a {w} poem about {x} in the style of a {y} and keep it under {n} lines please",
     "Give me {n} creative names for a {w} shop that sells {x} and {y} to local people",
@@ -117,10 +299,9 @@ def _hard_pair(chance: random.Random, vocabulary: list[str], weights: list[float
     choice = chance.random()
     if choice < 0.2:
         template = chance.choice(TEMPLATES)
-        frame = {"w": chance.choice(vocabulary[1000:]), "n": chance.randrange(3, 40)}
         return [
-            template.format(x=chance.choice(vocabulary[1000:]), y=chance.choice(vocabulary[1000:]),
-                            **frame)
+            template.format(**{slot: chance.choice(vocabulary[1000:]) for slot in "wxy"},
+                            n=chance.randrange(3, 40))
             for _ in range(2)
         ]  # fmt: skip
     words = chance.choices(vocabulary, cum_weights=weights, k=chance.randrange(10, 45))
@@ -138,7 +319,9 @@ def _edited(
     words = list(words)
     if strength == "light" and chance.random() < 0.3:
         # Only what normalisation takes away: case, punctuation, spaces.
-        return chance.choice(("  ", " ")).join(_sentence(words).upper().split(" ")).rstrip(".?") + "!"
+        return (
+            chance.choice(("  ", " ")).join(_sentence(words).upper().split(" ")).rstrip(".?") + "!"
+        )
     for _ in range(max(1, round(EDITED[strength] * len(words)))):
         # The words of an original that carry its subject are left in, as in a real rewording.
         places = [i for i, word in enumerate(words) if not word[0].isupper() and not word.isdigit()]

@@ -132,6 +132,7 @@ class ProjectFile(Record):
     enforced_by: dict[str, tuple[Enforcer, ...]] = Field(default_factory=dict)
     systems: dict[Identifier, SystemSpec] = Field(default_factory=dict)
     data: tuple[str, ...] = ("data/*.jsonl",)
+    evaluation_sets: tuple[str, ...] = ()
     capability: str | None = None
     held_out_share: float = Field(default=0.3, gt=0, lt=0.9)
     look_budget: int = Field(default=10, ge=1)

@@ -12,6 +12,8 @@ from selaras.data.sealing import SplitResult, split_project
 AUDITS: dict[str, str] = {
     "coverage": "selaras.data.coverage:audit_coverage",
     "diversity": "selaras.data.diversity:audit_diversity",
+    "duplicates": "selaras.data.duplicates:audit_duplicates",
+    "contamination": "selaras.data.contamination_audit:audit_contamination",
     "mislabels": "selaras.data.mislabels:audit_mislabels",
     "hygiene": "selaras.data.hygiene:audit_hygiene",
 }

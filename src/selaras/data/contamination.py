@@ -30,22 +30,27 @@ from selaras.data.sketch import Sketch, hashed_grams, query_hash, tie_hashes, un
 
 # The reason given for a row that is itself sealed: a split that was cut off left it in the data.
 SEALED = "is a sealed row"
+SEALED_ROW = "a sealed row"
 HELD, LOOKED_AT, WINDOW = 0.8, 0.5, 0.7
-# What is shorter says too little to be a copy of anything: equality alone is asked of it.
-FEWEST_WORDS = 4
+# What is shorter says too little to be a copy of anything: equality alone is asked of it. Up to
+# five words a person should look.
+FEWEST_WORDS, SURE_WORDS = 3, 5
 LONG_ITEM = 26
 RETRIEVED = 5
 # (cosine, share of numbers in common): a pair must reach one of them. Texts without numbers share
 # none and need the last.
 PARAPHRASE = ((0.72, 0.75), (0.8, 0.5), (0.9, 0.0))
 PARAPHRASE_WITHOUT_NUMBERS = 0.8
-# Two texts in the same words or not: a person's or a model's word on a pair that is only close.
-Judge = Callable[[str, str], bool]
+# From which cosine on a judge is asked.
+JUDGED_FROM = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A row that resembles an item of a sketch. `certain` is to be removed, the rest looked at."""
+    """A row that resembles an item of a sketch. `certain` is to be removed, the rest looked at.
+
+    `reason` has `{}` where the item is to be named.
+    """
 
     row: int
     item: int
@@ -57,29 +62,40 @@ class Match:
 
 
 def contaminated(
-    rows: Sequence[Query], sketch: Sketch, salt: str, vectors: NDArray[np.float32] | None
+    rows: Sequence[Query],
+    sketch: Sketch,
+    salt: str,
+    vectors: NDArray[np.float32] | None,
+    item: str = SEALED_ROW,
 ) -> tuple[list[Query], list[Removal]]:
-    """Return (clean rows, removals): a removal names the sealed row, the tier and the similarity.
+    """Return (clean rows, removals): a removal names the item, the tier and the similarity.
 
-    Only what is certain is taken out. Clean and removed together are the input.
+    Only what is certain is taken out. Clean and removed together are the input. `item` is what
+    reasons call an item of the sketch.
     """
     found: dict[int, Removal] = {}
     for match in matches(rows, sketch, salt, vectors):
         if match.certain:
             score = None if match.score is None else round(match.score, 3)
-            removal = Removal(rows[match.row].id, match.reason, sketch.ids[match.item], score)
+            reason = match.reason.format(item)
+            removal = Removal(rows[match.row].id, reason, sketch.ids[match.item], score)
             found.setdefault(match.row, removal)
     clean = [row for i, row in enumerate(rows) if i not in found]
     return clean, [found[i] for i in sorted(found)]
 
 
 def matches(
-    rows: Sequence[Query], sketch: Sketch, salt: str, vectors: NDArray[np.float32] | None
+    rows: Sequence[Query],
+    sketch: Sketch,
+    salt: str,
+    vectors: NDArray[np.float32] | None,
+    judge: Callable[[int, int], bool] | None = None,
 ) -> Iterator[Match]:
     """Yield what resembles the items of a sketch, the surest tier first.
 
     A pair may be found by several tiers. `vectors` are the rows' unit vectors; None leaves the
-    semantic tier out. `salt` is the sketch's.
+    semantic tier out. `salt` is the sketch's. `judge` says of a row and an item that are close
+    (cosine >= .6) without reaching the threshold whether they mean the same.
     """
     if not rows or not len(sketch):
         return
@@ -89,7 +105,7 @@ def matches(
     yield from _near(grams["characters"], sketch.grams["characters"])
     yield from _contained(texts, grams, sketch, salt)
     if vectors is not None and sketch.vectors.size:
-        yield from _paraphrases(rows, vectors, grams["numbers"], sketch)
+        yield from _paraphrases(rows, vectors, grams["numbers"], sketch, judge)
 
 
 def shared_numbers(rows: Ragged, items: Ragged, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -117,13 +133,13 @@ def _same(rows: Sequence[Query], sketch: Sketch, salt: str) -> Iterator[Match]:
         hashed = query_hash(row, salt)
         if by_tie and row.id in by_id:
             same = hashed == sketch.hashes[by_id[row.id]]
-            reason = SEALED if same else "has the id of a sealed row"
+            reason = "is {}" if same else "has the id of {}"
             yield Match(i, by_id[row.id], "equality", reason)
         if hashed in by_hash:
-            yield Match(i, by_hash[hashed], "equality", "equals a sealed row", 1.0, 1.0)
+            yield Match(i, by_hash[hashed], "equality", "equals {}", 1.0, 1.0)
         for tie in tie_hashes(row, salt) if by_tie else ():
             if tie in by_tie:
-                reason = "belongs to a sealed row (parents or cluster)"
+                reason = "belongs to {} (parents or cluster)"
                 yield Match(i, by_tie[tie], "equality", reason)
 
 
@@ -138,7 +154,7 @@ def _near(rows: Ragged, items: Ragged) -> Iterator[Match]:
             pairs.tolist(), jaccards(part, items, pairs).tolist(), strict=True
         ):
             if score >= NEAR:
-                yield Match(start + i, j, "near", "nearly equals a sealed row", score, NEAR)
+                yield Match(start + i, j, "near", "nearly equals {}", score, NEAR)
 
 
 def _contained(
@@ -150,16 +166,16 @@ def _contained(
         found.pairs.tolist(), found.of_item.tolist(), found.of_row.tolist(), strict=True
     ):
         for share, words, reason in (
-            (of_item, theirs[j], "contains a sealed row"),
-            (of_row, mine[i], "is part of a sealed row"),
+            (of_item, theirs[j], "contains {}"),
+            (of_row, mine[i], "is part of {}"),
         ):
             if share >= LOOKED_AT and words >= FEWEST_WORDS:
-                certain = share >= HELD
-                limit = HELD if certain else LOOKED_AT
+                certain = share >= HELD and words >= SURE_WORDS
+                limit = HELD if share >= HELD else LOOKED_AT
                 yield Match(i, j, "containment", reason, share, limit, certain)
     for i, j in meetings(grams["thirteens"], sketch.grams["thirteens"]):
         if theirs[j] >= LONG_ITEM or mine[i] >= LONG_ITEM:
-            yield Match(i, j, "long", "shares 13 words in a row with a sealed row")
+            yield Match(i, j, "long", "shares 13 words in a row with {}")
     yield from _in_windows(texts, grams["words"], sketch.grams["words"], salt)
 
 
@@ -177,20 +193,27 @@ def _in_windows(texts: Sequence[str], rows: Ragged, items: Ragged, salt: str) ->
     for i, j in pairs.tolist():
         share = covered(ordered[i], sets[j], weight)
         if share >= WINDOW:
-            reason = "has nearly all words of a sealed row"
+            reason = "has nearly all words of {}"
             yield Match(i, j, "containment", reason, share, WINDOW, certain=False)
 
 
 def _paraphrases(
-    rows: Sequence[Query], vectors: NDArray[np.float32], numbers: Ragged, sketch: Sketch
+    rows: Sequence[Query],
+    vectors: NDArray[np.float32],
+    numbers: Ragged,
+    sketch: Sketch,
+    judge: Callable[[int, int], bool] | None,
 ) -> Iterator[Match]:
     least = min(close for close, _ in PARAPHRASE)
-    pairs, cosines = closest(vectors, unit_vectors(sketch), least, RETRIEVED)
-    shared = shared_numbers(numbers, sketch.grams["numbers"], pairs)
-    for (i, j), score, meant in zip(
-        pairs.tolist(), cosines.tolist(), paraphrases(cosines, shared).tolist(), strict=True
-    ):
+    retrieved = JUDGED_FROM if judge else least
+    pairs, cosines = closest(vectors, unit_vectors(sketch), retrieved, RETRIEVED)
+    meant = paraphrases(cosines, shared_numbers(numbers, sketch.grams["numbers"], pairs))
+    for (i, j), score, same in zip(pairs.tolist(), cosines.tolist(), meant.tolist(), strict=True):
         kind = sketch.kinds[j]
-        if meant and kind in {"", rows[i].kind.value}:
-            reason = "paraphrases a sealed row"
-            yield Match(i, j, "paraphrase", reason, score, least, certain=bool(kind))
+        if kind not in {"", rows[i].kind.value}:
+            continue
+        if same:
+            yield Match(i, j, "paraphrase", "paraphrases {}", score, least, certain=bool(kind))
+        elif judge and judge(i, j):
+            reason = "paraphrases {}, says the judge"
+            yield Match(i, j, "judge", reason, score, JUDGED_FROM, certain=False)

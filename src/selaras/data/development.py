@@ -13,12 +13,17 @@ from selaras.core.project import Project
 from selaras.core.records import Query
 from selaras.data.contamination import SEALED, contaminated
 from selaras.data.embeddings import ENCODER, embed_cached
+from selaras.data.evaluation_sets import evaluation_sets
 from selaras.data.groups import group_rows
 from selaras.data.rows import Rows, load_rows
 from selaras.data.seal import Seal, read_seal, seal_path, sketch_path
 from selaras.data.sketch import Sketch, read_sketch, selected
 
 DEVELOPMENT_FIGURES = "development figures"
+NOTHING_CHECKED = (
+    "no evaluation set was checked: whether these rows repeat what the product is measured on is "
+    "not known (seal rows with 'selaras data split', or name files under evaluation_sets)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +32,59 @@ class Development:
 
     `groups` holds the split group of each row, by id; `removed` what was taken out and why;
     `seal` the id of the hold-out that the rows are clean of, None where nothing is sealed.
+    `checked` names the evaluation sets that the rows were compared with, the seal among them.
     """
 
     rows: tuple[Query, ...]
     groups: dict[str, str]
     removed: tuple[Removal, ...]
     seal: str | None
+    checked: tuple[str, ...] = ()
 
 
 def open_development(project: Project, progress: Progress = SILENT) -> Development:
-    """Return the project's development rows, without copies or paraphrases of sealed ones.
+    """Return the project's development rows, without copies or paraphrases of evaluation rows.
 
-    Raises InputError for bad rows, SealError where the seal's own files are missing.
+    Compared with the sealed rows and with the project's evaluation sets; where there are neither,
+    `progress` is told that nothing was checked. Raises InputError for bad rows, SealError where
+    the seal's own files are missing.
     """
     seal = read_seal(project)
     loaded = load_rows(project)
-    vectors = row_vectors(project, loaded.kept, progress)
+    rows = list(loaded.kept)
+    vectors = row_vectors(project, rows, progress)
+    removed = list(loaded.removed)
+    checked = []
     if seal is None:
         refuse_lost_seal(project, loaded)
-        return _development(loaded.kept, vectors, loaded.removed, None)
-    clean, copies = contaminated(loaded.kept, sealed_sketch(project, seal), seal.salt, vectors)
-    kept = {row.id for row in clean}
-    chosen = [i for i, row in enumerate(loaded.kept) if row.id in kept]
-    # The rows that a split left on both sides when it was killed are no news: the seal decides.
-    news = tuple(removal for removal in copies if removal.reason != SEALED)
-    return _development(clean, vectors[chosen], (*loaded.removed, *news), seal.id)
+    else:
+        clean, copies = contaminated(rows, sealed_sketch(project, seal), seal.salt, vectors)
+        # The rows that a split left on both sides when it was killed are no news: the seal decides.
+        removed += [removal for removal in copies if removal.reason != SEALED]
+        rows, vectors = clean, _chosen(rows, clean, vectors)
+        checked.append(f"seal {seal.id}")
+    for items in evaluation_sets(project):
+        sketch = items.sketch(lambda texts: text_vectors(project, texts, progress))
+        clean, copies = contaminated(rows, sketch, "", vectors, f"an item of {items.name}")
+        removed += copies
+        rows, vectors = clean, _chosen(rows, clean, vectors)
+        checked.append(items.name)
+    if not checked:
+        progress.say(NOTHING_CHECKED)
+    return _development(rows, vectors, removed, seal.id if seal else None, checked)
 
 
 def row_vectors(
     project: Project, rows: Sequence[Query], progress: Progress = SILENT
 ) -> NDArray[np.float32]:
     """Return the cached sentence embeddings of rows (all the user gives, normalised)."""
-    texts = [row.query_key for row in rows]
+    return text_vectors(project, [row.query_key for row in rows], progress)
+
+
+def text_vectors(
+    project: Project, texts: Sequence[str], progress: Progress = SILENT
+) -> NDArray[np.float32]:
+    """Return the cached sentence embeddings of texts in normal form."""
     cache = project.cache / f"embeddings-{ENCODER}.npz"
     return embed_cached(texts, cache, progress=progress)
 
@@ -95,15 +121,23 @@ def refuse_lost_seal(project: Project, loaded: Rows) -> None:
         )  # fmt: skip
 
 
+def _chosen(
+    rows: Sequence[Query], clean: Sequence[Query], vectors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    kept = {row.id for row in clean}
+    return vectors[[i for i, row in enumerate(rows) if row.id in kept]]
+
+
 def _development(
     rows: Sequence[Query],
     vectors: NDArray[np.float32],
     removed: Sequence[Removal],
     seal: str | None,
+    checked: Sequence[str],
 ) -> Development:
     groups = {
         rows[i].id: f"group:{rows[group[0]].id}"
         for group in group_rows(rows, vectors)
         for i in group
     }
-    return Development(tuple(rows), groups, tuple(removed), seal)
+    return Development(tuple(rows), groups, tuple(removed), seal, tuple(checked))

@@ -86,8 +86,22 @@ def make_sketch(rows: Sequence[Query], vectors: NDArray[np.float32], salt: str) 
         kinds=tuple(row.kind.value for row in rows),
         hashes=tuple(query_hash(row, salt) for row in rows),
         grams=hashed_grams([row.query_key for row in rows], salt),
-        vectors=np.rint(vectors * (127 / _peaks(vectors))).astype(np.int8),
+        vectors=_eight_bits(vectors),
         ties=tuple(tie_hashes(row, salt) for row in rows),
+    )
+
+
+def item_sketch(
+    ids: Sequence[str], kinds: Sequence[str], texts: Sequence[str], vectors: NDArray[np.float32]
+) -> Sketch:
+    """Return the unsalted sketch of an evaluation set's texts (in normal form), to compare with."""
+    return Sketch(
+        ids=tuple(ids),
+        kinds=tuple(kinds),
+        hashes=tuple(fingerprint(["", text], 32) for text in texts),
+        grams=hashed_grams(texts, ""),
+        vectors=_eight_bits(vectors),
+        ties=((),) * len(texts),
     )
 
 
@@ -195,10 +209,11 @@ def _without_empty(texts: Sequence[str], salt: str) -> Ragged:
     return Ragged(found.values[np.repeat(lengths > 0, found.lengths)], lengths)
 
 
-def _peaks(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _eight_bits(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     # Each row is scaled by its own largest number: only the direction of a vector is used.
-    peaks: NDArray[np.float32] = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
-    return peaks
+    peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
+    rounded: NDArray[np.int8] = np.rint(vectors * (127 / peaks)).astype(np.int8)
+    return rounded
 
 
 def _parts(flat: NDArray[Any], lengths: NDArray[Any]) -> list[NDArray[Any]]:
