@@ -117,13 +117,6 @@ def test_the_loss_is_the_mean_over_the_response_tokens_of_the_base(
     assert [entry["loss"] for entry in loss_curve(tmp_path)] == pytest.approx([total / count], 1e-4)
 
 
-def test_a_first_token_weight_leans_on_the_first_tokens_of_each_response():
-    wanted = torch.tensor([[0, 1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]]).bool()
-    found = trainer.first_token_weights(wanted, 5.0)
-    assert found.tolist() == [[1, 5, 5, 5, 5, 1, 1], [1, 1, 1, 5, 5, 1, 1]]
-    assert trainer.first_token_weights(wanted, 1.0).unique().tolist() == [1]
-
-
 @pytest.mark.parametrize(("share", "layers"), [(1.0, {0, 1}), (0.5, {1}), (0.01, {1})])
 def test_only_the_linear_modules_of_the_upper_layers_are_adapted(tiny_folder, share, layers):
     model, _ = load_weights(tiny_folder, torch.float32)
@@ -256,7 +249,7 @@ def test_what_the_library_says_becomes_one_line(training, tmp_path, monkeypatch,
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(trainer._ResponseLoss, "compute_loss", fail)
+    monkeypatch.setattr(trainer.ResponseLoss, "compute_loss", fail)
     with pytest.raises(SelarasError, match=says) as caught:
         train(training(tmp_path))
     assert len(str(caught.value).splitlines()) == 1

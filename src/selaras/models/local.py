@@ -18,6 +18,7 @@ from selaras.core.records import Conversation
 from selaras.core.system import Sampling
 from selaras.models.answer import failed
 from selaras.models.local_chat import ChatTokenizer
+from selaras.models.local_prefix import read_prefix, with_prefix
 from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
@@ -113,8 +114,13 @@ class LocalModel:
             )
         return ids
 
+    def _read(self, prompts: list[list[int]]) -> tuple[Any, Any, int, Any]:
+        """Return (ids, mask, length of the shared prefix, its cache), rows padded after it."""
+        prefix, cache = read_prefix(self.model, prompts)
+        ids, mask = pad_left([row[prefix:] for row in prompts], self._pad, self.model.device)
+        return *with_prefix(prefix, prompts, ids, mask), prefix, cache
+
     def _batch(self, prompts: list[list[int]], sampling: Sampling) -> list[list[int]]:
-        ids, mask = pad_left(prompts, self._pad, self.model.device)
         greedy = sampling.temperature == 0.0
         config = transformers.GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -125,12 +131,14 @@ class LocalModel:
             pad_token_id=self._pad,
             eos_token_id=self._stop,
         )
-        devices = [ids.device] if ids.device.type == "cuda" else []
+        device = self.model.device
+        devices = [device] if device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             # The stream depends on the batch's content, so that a resumed run draws the same.
             torch.manual_seed(seed_from(sampling.seed, prompts))
+            ids, mask, _, cache = self._read(prompts)
             output = self.model.generate(
-                input_ids=ids, attention_mask=mask, generation_config=config
+                input_ids=ids, attention_mask=mask, generation_config=config, past_key_values=cache
             )
         return [row[ids.shape[1] :].tolist() for row in output]
 
@@ -161,20 +169,17 @@ class LocalModel:
     def _score_batch(
         self, choices: Sequence[Choice]
     ) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
-        ids, mask = pad_left(
-            [self.chat.prompt_ids(choice.conversation) for choice in choices],
-            self._pad,
-            self.model.device,
-        )
+        prompts = [self.chat.prompt_ids(choice.conversation) for choice in choices]
         replies = [[self.chat.reply_ids(text) for text in choice.candidates] for choice in choices]
         owner = torch.tensor([i for i, own in enumerate(replies) for _ in own])
         flat = [reply for own in replies for reply in own]
         tail, tail_mask = pad_right(flat, self._pad, self.model.device)
         with torch.inference_mode():
+            ids, mask, prefix, cache = self._read(prompts)
             positions = (mask.cumsum(-1) - 1).clamp(min=0)
             first = self.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions,
-                use_cache=True, logits_to_keep=1,
+                input_ids=ids[:, prefix:], attention_mask=mask, position_ids=positions[:, prefix:],
+                past_key_values=cache, use_cache=True, logits_to_keep=1,
             )  # fmt: skip
             cache = first.past_key_values
             cache.batch_select_indices(owner)

@@ -14,7 +14,8 @@ from selaras.core.progress import SILENT, Progress, Task
 from selaras.core.project import Tuning
 from selaras.models.local import best_device, best_dtype, load_weights, pad_id
 from selaras.models.local_torch import torch, transformers
-from selaras.tune.encode import IGNORED, Encoded
+from selaras.tune.encode import Encoded
+from selaras.tune.response_loss import ResponseLoss
 
 try:
     import datasets
@@ -26,7 +27,6 @@ except ImportError as error:
 SAVE_EVERY = 4
 COMPLETE = "complete.json"
 LORA_ALPHA = 2
-FIRST_TOKENS = 4
 _LAYER = re.compile(r"\.(\d+)\.")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -71,7 +71,7 @@ def train(training: Training, progress: Progress = SILENT) -> list[Path]:
     datasets.disable_progress_bars()
     with progress.task("tuning (steps)", training.steps) as task:
         watch = _Watch(training, task)
-        trainer = _ResponseLoss(
+        trainer = ResponseLoss(
             model=model,
             args=_arguments(training),
             train_dataset=rows,
@@ -151,37 +151,6 @@ def _arguments(training: Training) -> Any:
     )
 
 
-class _ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer whose vocabulary projection runs at response positions only.
-
-    Logits of the prompt's positions, most of them, are neither needed nor made. With a first-token
-    weight of 1 the loss is TRL's: the mean cross-entropy over the labelled tokens of the batch. A
-    larger one leans on the tokens where answering and refusing part (Qi et al., arXiv:2406.05946):
-    the rest of a response follows from them, and would drown them in the mean.
-    """
-
-    first_token_weight = 1.0
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,  # noqa: ARG002 - one batch a step: its own mean is the loss
-    ) -> Any:
-        labels = inputs["labels"][:, 1:]
-        wanted = labels != IGNORED
-        causal = self.accelerator.unwrap_model(model).get_base_model()
-        states = causal.model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
-        ).last_hidden_state
-        logits = causal.lm_head(states[:, :-1][wanted]).float()
-        losses = torch.nn.functional.cross_entropy(logits, labels[wanted], reduction="none")
-        weights = first_token_weights(wanted, self.first_token_weight)[wanted]
-        loss = (losses * weights).sum() / weights.sum()
-        return (loss, {"loss": loss}) if return_outputs else loss
-
-
 def upper_linears(model: Any, share: float) -> list[str]:
     """Return the names of the linear modules in the upper `share` of the model's layers.
 
@@ -196,12 +165,6 @@ def upper_linears(model: Any, share: float) -> list[str]:
         and (found := _LAYER.search(name))
         and int(found.group(1)) >= lowest
     ]
-
-
-def first_token_weights(wanted: Any, weight: float) -> Any:
-    """Return a weight a position: `weight` at a row's first FIRST_TOKENS labelled ones, else 1."""
-    early = wanted & (wanted.cumsum(-1) <= FIRST_TOKENS)
-    return torch.where(early, weight, 1.0)
 
 
 class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
