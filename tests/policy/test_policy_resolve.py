@@ -103,3 +103,15 @@ def test_ids_are_taken_from_an_iterator_once() -> None:
         POLICIES,
         iter([ANSWERS]),
     )
+
+
+def test_no_row_is_taken_under_a_policy_that_is_statement_only() -> None:
+    rows = [
+        Query(id="a", query="q", policies=("hate",)),
+        Query(id="b", query="q", policies=("child-safety",)),
+    ]
+    with pytest.raises(
+        InputError, match="row 'b': the policy 'child-safety' is statement only"
+    ) as raised:
+        check_rows(rows, POLICIES, [ANSWERS], {"b": ("data/rows.jsonl", 3)})
+    assert (raised.value.line, raised.value.fix) == (3, "take the row out")

@@ -343,4 +343,6 @@ def _merged(model: Any, adapter: Adapter) -> Any:
     for layer in wrapped.modules():
         if isinstance(layer, BaseTunerLayer):
             layer.scale_layer(adapter.scale)
-    return wrapped.merge_and_unload()
+    # PEFT freezes the base. torch multiplies a slice (the last position's states) by a frozen
+    # matrix with one copy of the matrix a row: gigabytes at the vocabulary's projection.
+    return wrapped.merge_and_unload().requires_grad_(True)

@@ -54,28 +54,27 @@ def check_rows(
 ) -> None:
     """Raise InputError for the first row that names an unknown policy or use case.
 
+    A row under a policy that is statement only is refused too: none is ever written for it.
     `places` maps a row's id to the file and line it was read from, for the message.
     """
     known = {use_case.id for use_case in use_cases}
     for row in rows:
         for name in row.policies:
             if name not in policies:
-                raise _unknown(row, "policies", f"unknown policy {name!r}", policies, places)
+                raise _wrong(row, "policies", f"unknown policy {name!r}", _one_of(policies), places)
+            if policies[name].statement_only:
+                what = f"the policy {name!r} is statement only: no rows are written for it"
+                raise _wrong(row, "policies", what, "take the row out", places)
         if row.use_case is not None and row.use_case not in known:
-            raise _unknown(row, "use_case", f"unknown use case {row.use_case!r}", known, places)
+            what = f"unknown use case {row.use_case!r}"
+            raise _wrong(row, "use_case", what, _one_of(known), places)
 
 
-def _unknown(
-    row: Query,
-    field: str,
-    what: str,
-    known: Iterable[str],
-    places: Mapping[str, Place] | None,
+def _wrong(
+    row: Query, field: str, what: str, fix: str, places: Mapping[str, Place] | None
 ) -> InputError:
     path, line = (places or {}).get(row.id, (None, None))
-    return InputError(
-        f"row {row.id!r}: {what}", path=path, line=line, field=field, fix=_one_of(known)
-    )
+    return InputError(f"row {row.id!r}: {what}", path=path, line=line, field=field, fix=fix)
 
 
 def _one_of(known: Iterable[str]) -> str:
