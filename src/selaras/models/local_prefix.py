@@ -42,7 +42,7 @@ def read_prefix(model: Any, prompts: Sequence[list[int]]) -> tuple[int, Any]:
     if len(prefix) < WORTH_SHARING or len(prompts) < 2:
         return 0, None
     ids = torch.tensor([prefix], device=model.device)
-    cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+    cache = model.base_model(input_ids=ids, use_cache=True).past_key_values
     layers = getattr(cache, "layers", [None])
     if any(type(layer) is not transformers.cache_utils.DynamicLayer for layer in layers):
         return 0, None
