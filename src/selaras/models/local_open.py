@@ -5,6 +5,7 @@ from pathlib import Path
 from selaras.core.errors import InputError
 from selaras.core.manifest import read_manifest
 from selaras.models.catalogue import bundled, get_bundled, get_gguf
+from selaras.models.hub import hf_folder
 from selaras.models.local import Adapter, LocalModel, open_local
 from selaras.models.names import Place
 
@@ -17,10 +18,10 @@ def base_folder(name: str, place: Place) -> Path:
     if scheme == "gguf":
         return get_gguf(place.root / argument, place.progress)
     if scheme == "hf":
-        return place.root / argument
+        return hf_folder(argument, place)
     raise InputError(
         f"{name!r} has no weights here",
-        fix="name a local model: bundled:NAME, hf:FOLDER or gguf:FILE",
+        fix="name a local model: bundled:NAME, hf:FOLDER_OR_NAME or gguf:FILE",
     )
 
 
@@ -37,8 +38,10 @@ def open_gguf(argument: str, place: Place) -> LocalModel:
 
 
 def open_hf(argument: str, place: Place) -> LocalModel:
-    """Return the model in a folder in Hugging Face layout."""
-    return open_local(place.root / argument)
+    """Return the model of a folder in Hugging Face layout, or of the hub by its name."""
+    folder = hf_folder(argument, place)
+    # A path names its last part only: where it lies says something of the machine, not the model.
+    return open_local(folder, name=None if folder == place.root / argument else f"hf:{argument}")
 
 
 def open_run(argument: str, place: Place) -> LocalModel:
