@@ -10,7 +10,7 @@ from selaras.core.errors import InputError
 from selaras.core.journal import Journal
 from selaras.core.records import Query
 from selaras.core.system import Sampling
-from selaras.evaluate.calls import plan_batches
+from selaras.evaluate.calls import BATCH_CHARACTERS, plan_batches
 from selaras.evaluate.runner import Job, answer_rows
 
 TEXTS = ["a", "bbbb", "cc", "fail here", "ddd", "ee", "ffffffff", "g"]
@@ -32,6 +32,11 @@ def test_a_plan_holds_every_row_once_longest_first(lengths, size):
     assert all(len(batch) == size for batch in batches[:-1])
     assert all(0 < len(batch) <= size for batch in batches)
     assert plan_batches(lengths, size) == batches
+
+
+def test_a_batch_of_long_rows_is_smaller_and_a_longer_one_stands_alone():
+    sizes = [BATCH_CHARACTERS * 2, *[BATCH_CHARACTERS // 3] * 4, 5, 5]
+    assert [len(batch) for batch in plan_batches(sizes, 128)] == [1, 3, 3]
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30, unique=True), st.integers(1, 5))

@@ -233,7 +233,7 @@ def test_the_order_and_number_of_choices_do_not_matter(model, monkeypatch):
     turned = scores(model, CHOICES[::-1])
     for one, other in zip(expected, turned[::-1], strict=True):
         assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
-    monkeypatch.setattr(local, "BATCH", 2)
+    monkeypatch.setattr(local, "SCORED", 2)
     for one, other in zip(expected, scores(model, CHOICES), strict=True):
         assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
 

@@ -19,6 +19,8 @@ from selaras.core.records import Conversation
 from selaras.evaluate.budget import Budget
 from selaras.models.protocol import Generation, Model
 
+# What a batch may keep in memory: some 20k tokens of keys and values.
+BATCH_CHARACTERS = 80_000
 CHARACTERS_A_TOKEN = 3.0  # fewer than English has: a worst case for the budget
 
 Entry = Mapping[str, Any]
@@ -68,11 +70,21 @@ def make_calls(
 def plan_batches(lengths: Sequence[int], size: int) -> list[tuple[int, ...]]:
     """Return batches of row numbers of alike length, longest first (padding is waste).
 
+    A batch has at most `size` rows and, with its padding, BATCH_CHARACTERS characters; a longer row
+    is a batch of its own.
+
     >>> plan_batches([5, 50, 7, 40], 2)
     [(1, 3), (2, 0)]
     """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    return [tuple(order[i : i + size]) for i in range(0, len(order), size)]
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batches:
+            rows = len(batches[-1]) + 1
+            if rows <= size and rows * lengths[batches[-1][0]] <= BATCH_CHARACTERS:
+                batches[-1].append(row)
+                continue
+        batches.append([row])
+    return [tuple(batch) for batch in batches]
 
 
 def length_of(conversation: Conversation) -> int:

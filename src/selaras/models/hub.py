@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from selaras.core.errors import InputError, MissingExtraError, one_line
 from selaras.models.names import Place
@@ -27,7 +28,7 @@ def hf_folder(argument: str, place: Place) -> Path:
         from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError as error:
         raise MissingExtraError("huggingface_hub", "local") from error
-    wanted = {
+    wanted: dict[str, Any] = {
         "repo_id": named["id"],
         "revision": named["revision"],
         "allow_patterns": list(FILES),

@@ -22,7 +22,7 @@ from selaras.models.local_prefix import read_prefix, with_prefix
 from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
-BATCH = 64
+BATCH, SCORED = 128, 32
 FIRST_TOKENS = 20
 
 
@@ -77,9 +77,9 @@ class LocalModel:
         The prompt is run once and its keys and values are shared by its candidates. A choice that
         does not fit the context is an error of its own.
         """
-        for start in range(0, len(choices), BATCH // 2):
+        for start in range(0, len(choices), SCORED):
             fitting: dict[int, Choice] = {}
-            for i, choice in enumerate(choices[start : start + BATCH // 2], start):
+            for i, choice in enumerate(choices[start : start + SCORED], start):
                 try:
                     longest = max(len(self.chat.reply_ids(text)) for text in choice.candidates)
                     self._prompt(choice.conversation, longest)

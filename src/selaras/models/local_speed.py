@@ -10,7 +10,7 @@ from selaras.models.local import LocalModel
 from selaras.models.local_torch import torch
 
 # Forward and backward of an adapter against a forward alone, as measured on CPU.
-TRAINING_COST = 3.0
+TRAINING_COST = 2.3
 ROWS, LENGTH, NEW = 16, 64, 8
 
 
@@ -26,7 +26,8 @@ class Speed:
 def measure_speed(model: LocalModel) -> Speed:
     """Return the speed of a model: the better of two forward passes and two short generations."""
     ids = torch.full((ROWS, LENGTH), 7, device=model.model.device)
-    talk = [(Message(role="user", content="How do I clean a kettle?"),)] * model.batch_size
+    asked = [f"{i} kettles: how do I clean them?" for i in range(model.batch_size)]
+    talk = [(Message(role="user", content=text),) for text in asked]
     with torch.inference_mode():
         reading = _fastest(lambda: model.model(input_ids=ids, logits_to_keep=1))
     writing = _fastest(lambda: list(model.generate(talk, Sampling(max_tokens=NEW))))
