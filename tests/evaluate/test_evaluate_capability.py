@@ -5,9 +5,10 @@ import pytest
 from selaras.core.journal import Journal
 from selaras.core.records import Message
 from selaras.core.system import Sampling
-from selaras.evaluate.capability import BLOCK, holds, run_checks
+from selaras.evaluate.capability import BLOCK, run_checks
+from selaras.evaluate.checks import ChoiceCheck, ExactCheck
 from selaras.evaluate.runner import Job
-from selaras.evaluate.suite import ChoiceCheck, ExactCheck
+from selaras.evaluate.verifiers import holds
 
 
 def choice(name, choices, answer):

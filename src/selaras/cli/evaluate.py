@@ -40,6 +40,10 @@ def evaluate(
     development: Annotated[
         bool, typer.Option("--development", help="Use development rows; costs no look.")
     ] = False,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="A suite of selaras.yaml, FORMAT:FILE of a public set, or 'transfer'."),
+    ] = None,
     judge: Annotated[
         list[str] | None,
         typer.Option(help="A judge of selaras.yaml, or TYPE:MODEL-OR-FILE; may be repeated."),
@@ -59,31 +63,35 @@ def evaluate(
     as_json: JsonOption = False,
     overrides: SetOption = None,
 ) -> None:
-    """Measure Systems on the sealed rows, or on development rows.
+    """Measure Systems on the sealed rows, on development rows or on a suite.
 
     Each System that is measured on the sealed rows uses one look of the budget; measuring the same
     System again is free.
     """
     from selaras import evaluate as stage
+    from selaras.core.errors import InputError
     from selaras.data import open_development
 
+    if suite is not None and development:
+        raise InputError("a suite and development rows at once", fix="leave one of them out")
     project = open_project_at(folder, overrides)
     names = systems or list(project.file.systems)
     specs = stage.named_systems(project, names)
     with showing() as progress:
-        suite = (
-            stage.development_suite(open_development(project, progress))
-            if development
-            else stage.held_out_suite(project)
-        )
+        if suite is not None:
+            measured = stage.named_suite(project, suite, progress)
+        elif development:
+            measured = stage.development_suite(open_development(project, progress))
+        else:
+            measured = stage.held_out_suite(project)
         # One after the other: a local model fills gigabytes.
         opened = (stage.open_system(project, *each, progress) for each in specs.items())
         if dry_run:
-            _forecast(project, opened, suite, as_json)
+            _forecast(project, opened, measured, as_json)
             return
         terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
         found = [
-            stage.evaluate(project, system, suite, judges=judge or [stage.DEFAULT_JUDGE],
+            stage.evaluate(project, system, measured, judges=judge or [stage.DEFAULT_JUDGE],
                            resume=resume, terms=terms, progress=progress)
             for system in opened
         ]  # fmt: skip

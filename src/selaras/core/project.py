@@ -13,6 +13,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import read_text
 from selaras.core.judging import JudgeSpec
 from selaras.core.records import Expected, Identifier, Kind, Record
+from selaras.core.suites import SuiteSpec
 from selaras.core.system import SystemSpec
 
 FILE = "selaras.yaml"
@@ -138,6 +139,9 @@ class ProjectFile(Record):
     look_budget: int = Field(default=10, ge=1)
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     judges: dict[Identifier, JudgeSpec] = Field(default_factory=dict)
+    suites: dict[Identifier, SuiteSpec] = Field(default_factory=dict)
+    left_out_topics: tuple[str, ...] = ()
+    capability_rows: int | None = Field(default=None, ge=1)
     gates: tuple[Gate, ...] = ()
     candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()
@@ -184,7 +188,7 @@ class Project:
     def data_files(self) -> tuple[Path, ...]:
         """The row files that the patterns under `data` name, without the decisions."""
         found = {path for pattern in self.file.data for path in self.root.glob(pattern)}
-        found -= {self.decisions, self.root / (self.file.capability or "-")}
+        found -= {self.decisions, self.checks_file or self.root}
         ours = (self.holdout, self.runs, self.cache)
         return tuple(
             path
@@ -192,6 +196,13 @@ class Project:
             # A wide pattern must find neither the sealed rows nor half-written files.
             if not path.name.startswith(".") and not any(map(path.is_relative_to, ours))
         )
+
+    @property
+    def checks_file(self) -> Path | None:
+        """The file of capability checks, without the format that may stand before it."""
+        if self.file.capability is None:
+            return None
+        return self.root / self.file.capability.rpartition(":")[2]
 
     @property
     def decisions(self) -> Path:

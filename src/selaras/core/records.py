@@ -54,7 +54,8 @@ class Query(Record):
 
     `context` holds the values of a template's other variables ({"article": "…"}); `turns` the
     messages before the query. `cluster` names the rows that must stay on one side of a split (a
-    malicious row and its look-alike, paraphrases of one seed). `licence` and `source` travel with
+    malicious row and its look-alike, paraphrases of one seed); `topic` what the row is about or how
+    it is made, so that a topic can be left out of development. `licence` and `source` travel with
     the row; `parents` are the ids of the rows it was made from.
     """
 
@@ -72,6 +73,7 @@ class Query(Record):
     licence: str | None = None
     parents: tuple[str, ...] = ()
     cluster: str | None = None
+    topic: str | None = None
 
     @field_validator("query")
     @classmethod

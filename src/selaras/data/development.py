@@ -24,6 +24,7 @@ NOTHING_CHECKED = (
     "no evaluation set was checked: whether these rows repeat what the product is measured on is "
     "not known (seal rows with 'selaras data split', or name files under evaluation_sets)"
 )
+LEFT_OUT = "its topic is left out of development, to measure transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def open_development(project: Project, progress: Progress = SILENT) -> Developme
     the seal's own files are missing.
     """
     seal = read_seal(project)
-    loaded = load_rows(project)
+    loaded = _without_left_out(project, load_rows(project))
     rows = list(loaded.kept)
     vectors = row_vectors(project, rows, progress)
     removed = list(loaded.removed)
@@ -126,6 +127,16 @@ def _chosen(
 ) -> NDArray[np.float32]:
     kept = {row.id for row in clean}
     return vectors[[i for i, row in enumerate(rows) if row.id in kept]]
+
+
+def _without_left_out(project: Project, loaded: Rows) -> Rows:
+    """Return the rows without those of topics that transfer is measured on."""
+    topics = set(project.file.left_out_topics)
+    if not topics:
+        return loaded
+    kept = tuple(row for row in loaded.kept if row.topic not in topics)
+    out = [Removal(row.id, LEFT_OUT) for row in loaded.kept if row.topic in topics]
+    return Rows(kept, (*loaded.removed, *out), loaded.places)
 
 
 def _development(

@@ -3,6 +3,7 @@
 from selaras.evaluate.assertion import assert_policy
 from selaras.evaluate.budget import Budget, BudgetSpentError
 from selaras.evaluate.calls import Terms
+from selaras.evaluate.checks import load_checks
 from selaras.evaluate.compare import Comparison, compare
 from selaras.evaluate.flips import Flip, flips
 from selaras.evaluate.forecast import Forecast, forecast
@@ -16,10 +17,11 @@ from selaras.evaluate.gate import (
 )
 from selaras.evaluate.gate_runs import gate_runs
 from selaras.evaluate.judging import DEFAULT_JUDGE
+from selaras.evaluate.named_suites import named_suite, transfer_suite
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.spent import open_rows, opened_rows
 from selaras.evaluate.store import Evaluation, newest_together, read_evaluation, summary
-from selaras.evaluate.suite import Suite, development_suite, held_out_suite, load_checks
+from selaras.evaluate.suite import Suite, development_suite, held_out_suite
 from selaras.evaluate.systems import Opened, named_systems, open_system, renderer
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "gate_words",
     "held_out_suite",
     "load_checks",
+    "named_suite",
     "named_systems",
     "newest_together",
     "open_rows",
@@ -56,4 +59,5 @@ __all__ = [
     "read_evaluation",
     "renderer",
     "summary",
+    "transfer_suite",
 ]

@@ -1,6 +1,5 @@
 """Capability checks: what a System could do before it was made safe, and should still do."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,9 @@ from selaras.core.journal import Journal
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Conversation, Query
 from selaras.evaluate.calls import Terms, plan_batches
+from selaras.evaluate.checks import Check, ChoiceCheck, Generated
 from selaras.evaluate.runner import Job, answer_rows
-from selaras.evaluate.suite import Check, ChoiceCheck, ExactCheck
+from selaras.evaluate.verifiers import passes
 from selaras.models.protocol import Choice, Scorer
 
 BLOCK = 32
@@ -37,24 +37,15 @@ def run_checks(
     """Return the results in the order of the checks.
 
     Choices are decided by the summed log-probability of each candidate as the whole reply; a model
-    without log-probabilities leaves them unscored. Exact answers are generated.
+    without log-probabilities leaves them unscored. All other answers are generated and verified.
     """
     choices = [check for check in checks if isinstance(check, ChoiceCheck)]
-    exact = [check for check in checks if isinstance(check, ExactCheck)]
+    generated = [check for check in checks if not isinstance(check, ChoiceCheck)]
     results = {result.check: result for result in _choices(job, choices, journal, progress)}
-    results |= {result.check: result for result in _exact(job, exact, journal, progress, terms)}
+    results |= {
+        result.check: result for result in _generated(job, generated, journal, progress, terms)
+    }
     return [results[check.id] for check in checks]
-
-
-def holds(text: str, accepted: Sequence[str]) -> bool:
-    """Return whether the text holds one of the accepted answers as whole words.
-
-    >>> holds("It is seven.", ["7", "seven"]), holds("3600 seconds", ["60"]), holds("0.7", ["7"])
-    (True, False, False)
-    """
-    # A number does not end at the point or comma between its own digits.
-    before, after = r"(?<!\w)(?<!\d[.,])", r"(?!\w|[.,]\d)"
-    return any(re.search(f"{before}{re.escape(a)}{after}", text, re.IGNORECASE) for a in accepted)
 
 
 def _choices(
@@ -93,9 +84,9 @@ def _picked(
     return [picked[i] for i in range(len(block))]
 
 
-def _exact(
+def _generated(
     job: Job,
-    checks: Sequence[ExactCheck],
+    checks: Sequence[Generated],
     journal: Journal,
     progress: Progress,
     terms: Terms | None,
@@ -103,9 +94,9 @@ def _exact(
     if not checks:
         return []
     asked = Job(job.system, job.model, job.sampling, [_row(c) for c in checks], job.render)
-    answers = answer_rows(asked, journal, progress, "exact answers", terms)
+    answers = answer_rows(asked, journal, progress, "capability answers", terms)
     return [
-        CheckResult(check.id, holds(answer.text, check.accept))
+        CheckResult(check.id, *passes(check, answer.text))
         if answer.status == "ok"
         else CheckResult(check.id, None, answer.error)
         for check, answer in zip(checks, answers, strict=True)

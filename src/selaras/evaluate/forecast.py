@@ -7,7 +7,8 @@ from typing import Any
 from selaras.core.manifest import ledger
 from selaras.core.project import Project
 from selaras.evaluate.calls import length_of, prices_of
-from selaras.evaluate.suite import Check, ExactCheck, Suite
+from selaras.evaluate.checks import Check, ChoiceCheck
+from selaras.evaluate.suite import Suite
 from selaras.evaluate.systems import Opened
 
 CHARACTERS_A_TOKEN = 4.0  # as English has, in most vocabularies
@@ -50,7 +51,7 @@ def forecast(
 ) -> Forecast:
     """Return what measuring a System on a suite takes, where nothing of it was done before."""
     asked = [opened.render(row) for row in suite.rows]
-    exact = [check for check in checks if isinstance(check, ExactCheck)]
+    exact = [check for check in checks if not isinstance(check, ChoiceCheck)]
     read = sum(map(length_of, asked)) + sum(len(check.query) for check in exact)
     calls = len(asked) + len(exact)
     prompt_tokens = round(read / CHARACTERS_A_TOKEN)

@@ -22,6 +22,7 @@ from selaras.core.project import FILE, Project
 from selaras.data.seal import record_look, rows_path, sketch_path
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.capability import run_checks
+from selaras.evaluate.checks import Check, load_checks
 from selaras.evaluate.figures import Judged, judged_row
 from selaras.evaluate.judging import (
     DEFAULT_JUDGE,
@@ -32,7 +33,7 @@ from selaras.evaluate.judging import (
 )
 from selaras.evaluate.runner import Answer, Job, answer_rows
 from selaras.evaluate.store import Evaluation, failures, read_evaluation, write_evaluation
-from selaras.evaluate.suite import Check, Suite, load_checks
+from selaras.evaluate.suite import Suite
 from selaras.evaluate.systems import Opened
 from selaras.judge import Judgement, Verdict
 from selaras.policy import load_policies, policy_text
@@ -92,9 +93,7 @@ def evaluate(
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
     journal = Journal(folder / JOURNAL)
-    job = Job(opened.system.fingerprint, opened.model, opened.system.sampling,
-              suite.rows, opened.render)  # fmt: skip
-    answers = answer_rows(job, journal, progress, f"{opened.system.name}: answering", terms)
+    job, answers = _answered(opened, suite, journal, progress, terms)
     if all(answer.status == "error" for answer in answers):
         raise SelarasError(f"no row could be answered; the first said: {answers[0].error}")
     bench = Bench(project, opened.system.fingerprint, journal, terms, progress)
@@ -102,6 +101,28 @@ def evaluate(
     results = run_checks(job, checks, journal, progress, terms)
     seconds = time.monotonic() - begun
     return write_evaluation(project, manifest, judged, results, answers, seconds)
+
+
+def _answered(
+    opened: Opened, suite: Suite, journal: Journal, progress: Progress, terms: Terms
+) -> tuple[Job, list[Answer]]:
+    """Return the job of the first seed, and the answers of all rows, each under its own seed."""
+    system, title = opened.system, f"{opened.system.name}: answering"
+    seeds = suite.seeds or (0,) * len(suite.rows)
+    if any(seeds) and system.sampling.temperature == 0:
+        progress.say(
+            "repeats are greedy: at temperature 0 they are as alike as the model is steady"
+        )
+    answers: dict[int, Answer] = {}
+    jobs = []
+    for seed in sorted(set(seeds)):
+        numbers = [i for i, own in enumerate(seeds) if own == seed]
+        sampling = system.sampling.model_copy(update={"seed": system.sampling.seed + seed})
+        rows = [suite.rows[i] for i in numbers]
+        jobs.append(Job(system.fingerprint, opened.model, sampling, rows, opened.render))
+        found = answer_rows(jobs[-1], journal, progress, title, terms)
+        answers |= dict(zip(numbers, found, strict=True))
+    return jobs[0], [answers[i] for i in range(len(suite.rows))]
 
 
 def judge_all(
@@ -137,7 +158,7 @@ def _manifest(
     progress: Progress,
 ) -> Manifest:
     """Return the manifest of a new run, with what can be used of an earlier one in its journal."""
-    notes = []
+    notes = list(suite.notes)
     parents = []
     refusal = next(each for each in named if each.judge.axis == "refusal")
     earlier = _answered_by(project, opened, suite)
@@ -148,7 +169,7 @@ def _manifest(
             notes.append(f"not held out for run {opened.run}: it was tuned under another seal")
     sealed = [rows_path(project), sketch_path(project)] if suite.seal else []
     rows = list(project.data_files) if not suite.seal else sealed
-    read = [project.root / name for name in (opened.prompt, project.file.capability) if name]
+    read = [project.root / name for name in (opened.prompt, project.checks_file) if name]
     policies = {policy.id: policy.revision for policy in load_policies(project).values()}
     texts = {name: fingerprint(policy_text(p)) for name, p in load_policies(project).items()}
     manifest = new_manifest(

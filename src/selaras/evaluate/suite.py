@@ -1,16 +1,11 @@
-"""What a System is measured on: rows with their clusters, and the capability checks."""
+"""What a System is measured on: rows with their clusters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from selaras.core.errors import InputError, one_line
-from selaras.core.files import read_jsonl
 from selaras.core.fingerprint import fingerprint
 from selaras.core.project import Project
-from selaras.core.records import Identifier, Query, Record
+from selaras.core.records import Query
 from selaras.data import DEVELOPMENT_FIGURES, Development
 from selaras.data.opener import open_held_out, reveal
 from selaras.data.seal import Seal
@@ -18,34 +13,12 @@ from selaras.data.seal import Seal
 HELD_OUT_FIGURES = "held-out figures"
 
 
-class ChoiceCheck(Record):
-    """A question with candidate answers: right when the right one is the likeliest reply."""
-
-    id: Identifier
-    type: Literal["choice"]
-    query: str = Field(min_length=1)
-    choices: tuple[str, ...] = Field(min_length=2)
-    answer: int = Field(ge=0)
-    topic: str = ""
-
-
-class ExactCheck(Record):
-    """A question with accepted answers: right when the reply holds one of them as whole words."""
-
-    id: Identifier
-    type: Literal["exact"]
-    query: str = Field(min_length=1)
-    accept: tuple[str, ...] = Field(min_length=1)
-    topic: str = ""
-
-
-Check = ChoiceCheck | ExactCheck
-_CHECK: TypeAdapter[Check] = TypeAdapter(Annotated[Check, Field(discriminator="type")])
-
-
 @dataclass(frozen=True, slots=True)
 class Suite:
     """Rows to answer. `clusters` names each row's cluster; `seal` is set where they are sealed.
+
+    `seeds` is added to the sampling's seed for each row (none: 0 for all), so that repeats differ;
+    `notes` is what a reader has to know of the rows.
 
     The text of sealed rows stays out of every repr, log and journal.
     """
@@ -54,6 +27,8 @@ class Suite:
     clusters: tuple[str, ...] = field(repr=False)
     stamp: str
     seal: Seal | None = field(default=None, repr=False)
+    seeds: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -62,7 +37,7 @@ class Suite:
             [row.id, row.fingerprint, row.kind, row.expected, row.policies, row.use_case]
             for row in self.rows
         ]
-        return fingerprint([rows, self.clusters])
+        return fingerprint([rows, self.clusters, *([self.seeds] if any(self.seeds) else [])])
 
 
 def development_suite(development: Development, rows: Sequence[Query] | None = None) -> Suite:
@@ -77,33 +52,3 @@ def held_out_suite(project: Project) -> Suite:
     held_out = open_held_out(project)
     clusters = tuple(row.group for row in held_out.seal.rows)
     return Suite(reveal(held_out), clusters, HELD_OUT_FIGURES, held_out.seal)
-
-
-def load_checks(project: Project) -> tuple[Check, ...]:
-    """Return the project's capability checks; raises InputError for a wrong one."""
-    if project.file.capability is None:
-        return ()
-    path = project.root / project.file.capability
-    checks: dict[str, Check] = {}
-    for line, value in read_jsonl(path):
-        check = _check(value, path, line)
-        if check.id in checks:
-            raise InputError(f"the id {check.id!r} stands twice", path=path, line=line, field="id")
-        checks[check.id] = check
-    if not checks:
-        raise InputError("no checks", path=path)
-    return tuple(checks.values())
-
-
-def _check(value: dict[str, Any], path: Any, line: int) -> Check:
-    try:
-        check = _CHECK.validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        loc = [str(part) for part in first["loc"] if part not in {"choice", "exact"}]
-        raise InputError(
-            one_line(first["msg"], 160), path=path, line=line, field=".".join(loc) or None
-        ) from error
-    if isinstance(check, ChoiceCheck) and check.answer >= len(check.choices):
-        raise InputError("the answer names no choice", path=path, line=line, field="answer")
-    return check
