@@ -18,6 +18,7 @@ from selaras.core.records import Query
 from selaras.core.system import Sampling, System
 from selaras.data import DEVELOPMENT_FIGURES, open_development, read_rows
 from selaras.evaluate.capability import run_checks
+from selaras.evaluate.checks import load_checks
 from selaras.evaluate.figures import Judged, breaks, figures_of, is_full
 from selaras.evaluate.gate import (
     GateState,
@@ -31,7 +32,7 @@ from selaras.evaluate.judging import DEFAULT_JUDGE, Bench, open_judges
 from selaras.evaluate.run import judge_all
 from selaras.evaluate.runner import Job, answer_rows
 from selaras.evaluate.store import Evaluation
-from selaras.evaluate.suite import Suite, development_suite, load_checks
+from selaras.evaluate.suite import Suite, development_suite
 from selaras.evaluate.systems import Opened, named_systems, open_system, renderer
 from selaras.models.application import PythonApplication
 from selaras.template import PLAIN
