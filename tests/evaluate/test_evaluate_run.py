@@ -25,7 +25,9 @@ from selaras.evaluate import (
     Terms,
     evaluate,
     forecast,
+    forecast_judge,
     load_checks,
+    open_judges,
     open_system,
     read_evaluation,
 )
@@ -535,3 +537,17 @@ def test_a_pairwise_judge_compares_with_the_answers_of_another_run(project, fold
     verdicts = [verdict for row in found.judged for verdict in row.verdicts]
     assert {(v.axis, v.value, v.score) for v in verdicts} == {("helpfulness", "tie", 0.5)}
     assert all("order decided" in verdict.reason for verdict in verdicts)
+    quality = found.figures["quality"]
+    assert (quality["value"], quality["n"], quality["unscored"]) == (0.5, len(ROWS), 0)
+    assert base.figures["quality"] is None
+
+
+def test_a_judges_calls_are_forecast_too(project, folder):
+    write_jsonl(folder / "judge.jsonl", [{"match": None, "response": "No"}])
+    rules, judge = open_judges(["refusal-rules", "policy:scripted:judge.jsonl"], project)
+    assert forecast_judge(project, opened(project), suite(), rules) is None
+    found = forecast_judge(project, opened(project), suite(), judge)
+    assert found.calls == sum(len(row.policies) for row in ROWS)
+    assert found.prompt_tokens > 256 * found.calls  # the answers at their longest
+    assert found.system == "base, judged by policy:scripted:judge.jsonl"
+    assert ledger(project.runs) == []

@@ -19,10 +19,11 @@ from selaras.cli.frame import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from selaras.core.project import Project
     from selaras.evaluate import Opened, Suite
+    from selaras.evaluate.judging import NamedJudge
 
 
 def register(app: typer.Typer) -> None:
@@ -87,7 +88,8 @@ def evaluate(
         # One after the other: a local model fills gigabytes.
         opened = (stage.open_system(project, *each, progress) for each in specs.items())
         if dry_run:
-            _forecast(project, opened, measured, as_json)
+            named = stage.open_judges(judge or [stage.DEFAULT_JUDGE], project)
+            _forecast(project, opened, measured, named, as_json)
             return
         terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
         found = [
@@ -106,18 +108,27 @@ def evaluate(
 
 
 def _forecast(
-    project: "Project", systems: "Iterable[Opened]", suite: "Suite", as_json: bool
+    project: "Project",
+    systems: "Iterable[Opened]",
+    suite: "Suite",
+    named: "Sequence[NamedJudge]",
+    as_json: bool,
 ) -> None:
     from selaras import evaluate as stage
 
     checks = stage.load_checks(project)
-    found = [stage.forecast(project, opened, suite, checks) for opened in systems]
+    found, judging = [], []
+    for opened in systems:
+        found.append(stage.forecast(project, opened, suite, checks))
+        each = [stage.forecast_judge(project, opened, suite, judge) for judge in named]
+        judging += [one for one in each if one is not None]
     looks = len(found) if suite.seal else 0
     if as_json:
         print_json({"rows": len(suite.rows), "stamp": suite.stamp, "checks": len(checks),
-                    "looks": looks, "systems": [each.to_dict() for each in found]})  # fmt: skip
+                    "looks": looks, "systems": [each.to_dict() for each in found],
+                    "judges": [each.to_dict() for each in judging]})  # fmt: skip
         return
     say(f"{len(found)} Systems x {len(suite.rows)} rows ({suite.stamp}) and {len(checks)} checks; "
         f"{looks} looks at most")  # fmt: skip
-    for each in found:
-        say(each.text)
+    for line in (*found, *judging):
+        say(line.text)

@@ -6,7 +6,7 @@ from selaras.evaluate.calls import Terms
 from selaras.evaluate.checks import load_checks
 from selaras.evaluate.compare import Comparison, compare
 from selaras.evaluate.flips import Flip, flips
-from selaras.evaluate.forecast import Forecast, forecast
+from selaras.evaluate.forecast import Forecast, forecast, forecast_judge
 from selaras.evaluate.gate import (
     GateState,
     gate_state,
@@ -16,7 +16,7 @@ from selaras.evaluate.gate import (
     passed,
 )
 from selaras.evaluate.gate_runs import gate_runs
-from selaras.evaluate.judging import DEFAULT_JUDGE
+from selaras.evaluate.judging import DEFAULT_JUDGE, open_judges
 from selaras.evaluate.named_suites import named_suite, transfer_suite
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.spent import open_rows, opened_rows
@@ -42,6 +42,7 @@ __all__ = [
     "evaluate",
     "flips",
     "forecast",
+    "forecast_judge",
     "gate_runs",
     "gate_state",
     "gate_states",
@@ -52,6 +53,7 @@ __all__ = [
     "named_suite",
     "named_systems",
     "newest_together",
+    "open_judges",
     "open_rows",
     "open_system",
     "opened_rows",

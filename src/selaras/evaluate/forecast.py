@@ -4,12 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from selaras.core.journal import Journal
 from selaras.core.manifest import ledger
 from selaras.core.project import Project
 from selaras.evaluate.calls import length_of, prices_of
 from selaras.evaluate.checks import Check, ChoiceCheck
+from selaras.evaluate.judging import Bench, NamedJudge, cases_of
+from selaras.evaluate.runner import Answer
 from selaras.evaluate.suite import Suite
 from selaras.evaluate.systems import Opened
+from selaras.judge import ModelJudge
+from selaras.judge.question import JSON_TOKENS
+from selaras.models.protocol import FirstTokens
+from selaras.policy import load_policies
 
 CHARACTERS_A_TOKEN = 4.0  # as English has, in most vocabularies
 SECONDS_A_CALL = 2.0  # an endpoint that nothing is known of
@@ -64,6 +71,36 @@ def forecast(
     )  # fmt: skip
 
 
+def forecast_judge(
+    project: Project, opened: Opened, suite: Suite, named: NamedJudge
+) -> Forecast | None:
+    """Return what a judge that asks a model takes, each question asked once; None for others.
+
+    Answers are taken at their longest. A reply that cannot be read costs a call or two more.
+    """
+    judge = named.judge
+    if not isinstance(judge, ModelJudge):
+        return None
+    bench = Bench(project, opened.system.fingerprint, Journal(project.cache / "forecast"))
+    longest = " " * round(CHARACTERS_A_TOKEN * opened.system.sampling.max_tokens)
+    questions = [
+        question
+        for row in suite.rows
+        for case in cases_of(named, bench, load_policies(project), row,
+                             Answer(row.id, longest, "ok", "stop", 0, 0))
+        for question in judge.questions(case)
+    ]  # fmt: skip
+    model = judge.model()
+    read = round(sum(length_of(q.in_a_word()) for q in questions) / CHARACTERS_A_TOKEN)
+    tokens = len(questions) * (1 if isinstance(model, FirstTokens) else JSON_TOKENS)
+    seconds, basis = _assumed(model, len(questions), read, tokens)
+    prices = prices_of(model)
+    return Forecast(
+        f"{opened.system.name}, judged by {named.name}", len(questions), read, tokens, seconds,
+        basis, prices.cost(read, tokens) if prices else None,
+    )  # fmt: skip
+
+
 def _seconds(
     project: Project, opened: Opened, calls: int, prompt_tokens: int, tokens: int
 ) -> tuple[float, str]:
@@ -74,7 +111,10 @@ def _seconds(
         )  # fmt: skip
         if same and manifest.kind == "eval" and manifest.seconds and rows:
             return manifest.seconds / rows * calls, f"as in {manifest.id}"
-    model: Any = opened.model
+    return _assumed(opened.model, calls, prompt_tokens, tokens)
+
+
+def _assumed(model: Any, calls: int, prompt_tokens: int, tokens: int) -> tuple[float, str]:
     if model.batch_size > 1:
         from selaras.models.local_speed import measure_speed
 

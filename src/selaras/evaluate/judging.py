@@ -81,7 +81,7 @@ def judge_answers(
     policy, no baseline) has none.
     """
     policies = load_policies(bench.project)
-    cases = [_cases(named, bench, policies, *pair) for pair in zip(rows, answers, strict=True)]
+    cases = [cases_of(named, bench, policies, *pair) for pair in zip(rows, answers, strict=True)]
     good = [i for i, answer in enumerate(answers) if answer.status == "ok"]
     judged = iter(_judgements(named, bench, [(rows[i], case) for i in good for case in cases[i]]))
     verdicts: list[tuple[Verdict, ...]] = []
@@ -118,9 +118,10 @@ def _named(name: str, project: Project) -> NamedJudge:
     return NamedJudge(name, open_judge(name, project), spec.policies == "all", baseline)
 
 
-def _cases(
+def cases_of(
     named: NamedJudge, bench: Bench, policies: Mapping[str, Policy], row: Query, answer: Answer
 ) -> list[Case]:
+    """Return the cases of a row that a judge is given: one, or one a policy."""
     use_case = bench.project.use_case(row.use_case) if row.use_case else None
 
     def case(policy: Policy | None) -> Case:
