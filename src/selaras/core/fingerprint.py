@@ -53,7 +53,7 @@ def normalise(text: str) -> str:
     'how do i kill a process'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(c if c.isalnum() else _no_letter(c) for c in folded)
+    words = folded.translate(_WORDS)
     # Text made of symbols alone (emoji, "???") would vanish and make unlike rows alike.
     return " ".join(words.split()) or " ".join(folded.split())
 
@@ -79,8 +79,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _no_letter(character: str) -> str:
-    category = unicodedata.category(character)
-    if category == "Cf":
-        return ""
-    return character if category[0] == "M" else " "
+class _Words(dict[int, str | int]):
+    """What stands for a character in words; filled as characters are met."""
+
+    def __missing__(self, code: int) -> str | int:
+        character = chr(code)
+        category = unicodedata.category(character)
+        kept = character.isalnum() or category[0] == "M"
+        self[code] = code if kept else ("" if category == "Cf" else " ")
+        return self[code]
+
+
+_WORDS = _Words()

@@ -36,11 +36,15 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Terms by their forms (words in normal form); make one with `load_lexicon`."""
+    """Terms by their forms (words in normal form); make one with `load_lexicon`.
+
+    `inside` are forms in scripts without spaces; `begins` is the length of the longest form that
+    begins with a word.
+    """
 
     forms: Mapping[tuple[str, ...], Term]
     inside: Mapping[str, Term]
-    longest: int
+    begins: Mapping[str, int]
 
     def terms(self, text: str) -> tuple[Term, ...]:
         """Return the terms a text mentions, in order and with repeats; the longest form wins.
@@ -48,7 +52,11 @@ class Lexicon:
         >>> [term.name for term in load_lexicon().terms("Two Jewish trans women and an old man")]
         ['jew', 'trans woman', 'old', 'man']
         """
-        return tuple(term for _, _, term in self._mentions(normalise(text).split()))
+        return self.terms_of(normalise(text).split())
+
+    def terms_of(self, words: list[str]) -> tuple[Term, ...]:
+        """Return the terms among the words of a normal form, as `terms` does."""
+        return tuple(term for _, _, term in self._mentions(words))
 
     def without_terms(self, text: str) -> str:
         """Return the normal form of a text with each identity term taken out.
@@ -71,17 +79,19 @@ class Lexicon:
         return tuple(sorted(found))
 
     def _mentions(self, words: list[str], spaced: bool = False) -> Iterator[tuple[int, int, Term]]:
-        i = 0
-        while i < len(words):
-            for length in range(min(self.longest, len(words) - i), 0, -1):
+        done = 0
+        for i, word in enumerate(words):
+            if i < done:
+                continue
+            longest = self.begins.get(word, 0)
+            for length in range(min(longest, len(words) - i), 0, -1):
                 if term := self.forms.get(tuple(words[i : i + length])):
                     yield i, i + length, term
-                    i += length
+                    done = i + length
                     break
             else:
-                if not spaced and _UNSPACED.search(words[i]):
-                    yield from ((i, i + 1, term) for term in self._inside(words[i]))
-                i += 1
+                if not spaced and not word.isascii() and _UNSPACED.search(word):
+                    yield from ((i, i + 1, term) for term in self._inside(word))
 
     def _inside(self, word: str) -> list[Term]:
         places = ((word.find(form), term) for form, term in self.inside.items())
@@ -129,7 +139,10 @@ def _lexicon(axes: Mapping[str, Mapping[str, Iterable[str]]]) -> Lexicon:
     for words, term in [*spaced.items()]:
         for plural in _plurals(words[-1]):
             spaced.setdefault((*words[:-1], plural), term)
-    return Lexicon(spaced, inside, max(map(len, spaced), default=1))
+    begins: dict[str, int] = {}
+    for words in spaced:
+        begins[words[0]] = max(len(words), begins.get(words[0], 0))
+    return Lexicon(spaced, inside, begins)
 
 
 def _lines(value: Any, path: Path | None) -> dict[str, dict[str, list[str]]]:

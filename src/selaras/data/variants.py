@@ -5,6 +5,7 @@ their likeness; so are two sums with other numbers. Their *marks* differ, and no
 merged. As equal marks are an equivalence, a third text cannot bring the two together either.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,9 +25,12 @@ _SPELT |= {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy
            "twice": "2", "double": "2", "triple": "3", "once": "1"}  # fmt: skip
 
 
+_DIGIT = re.compile(r"\d")
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The identity terms and numbers of a text."""
+    """The identity terms of a text, and its numbers that are written with digits."""
 
     identity: frozenset[str]
     numbers: frozenset[str]
@@ -36,22 +40,13 @@ def marks(text: str, lexicon: Lexicon) -> Marks:
     """Return what may not differ between a text and its duplicate.
 
     >>> from selaras.data.lexicon import load_lexicon
-    >>> sorted(marks("Two old men, 3 dogs", load_lexicon()).identity)
-    ['age/old', 'gender/man']
+    >>> marked = marks("Two old men, 3 dogs", load_lexicon())
+    >>> sorted(marked.identity), sorted(marked.numbers)
+    (['age/old', 'gender/man'], ['3'])
     """
-    identity = frozenset(f"{term.axis}/{term.name}" for term in lexicon.terms(text))
-    return Marks(identity, frozenset(digits(text)))
-
-
-def digits(text: str) -> list[str]:
-    """Return the numbers written with digits, in order.
-
-    >>> digits("2 of 10 cost $1.50 on the 3rd, for one")
-    ['2', '10', '1', '50', '3rd']
-    """
-    if not any(map(str.isdigit, text)):
-        return []
-    return [word for word in normalise(text).split() if any(map(str.isdigit, word))]
+    words = normalise(text).split()
+    identity = frozenset(f"{term.axis}/{term.name}" for term in lexicon.terms_of(words))
+    return Marks(identity, frozenset(filter(_DIGIT.search, words)))
 
 
 def numbers(text: str) -> list[str]:
@@ -61,8 +56,7 @@ def numbers(text: str) -> list[str]:
     ['2', '10', '1/2', '12']
     """
     words = normalise(text).split()
-    return [_SPELT.get(word, word) for word in words
-            if word in _SPELT or any(map(str.isdigit, word))]  # fmt: skip
+    return [_SPELT.get(word, word) for word in words if word in _SPELT or _DIGIT.search(word)]
 
 
 def same_marks(
