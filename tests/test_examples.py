@@ -15,6 +15,7 @@ SHOWN = {
     "template.py": ("system    system", "assistant few_shot", "the variable {{article}} has no"),
     "models.py": ("Soda and a damp cloth.", "You asked:", "no environment variable is bound"),
     "evaluate.py": ("careful over_refusal_rate", "(Holm)", "2 looks used"),
+    "gate.py": ("met: compliance", "not met: over-refusal", "independent rows would do"),
     "tune.py": (
         "look_alike",
         "checkpoint-3 0.7",
