@@ -27,9 +27,9 @@ def test_a_wrong_interval_would_be_seen(benchmark: ModuleType) -> None:
 
 @pytest.mark.real
 def test_intervals_cover_and_gates_never_fall_short(benchmark: ModuleType) -> None:
-    for row in benchmark.measured((30, 100, 300), draws=150, rates=13)["rows"]:
+    for row in benchmark.measured((30, 100, 300), draws=100, rates=13)["rows"]:
         if row["name"].startswith("gate"):
-            # Enumerated ones are exact; 150 draws of a simulated one leave four standard errors.
+            # Enumerated ones are exact; 100 draws of a simulated one leave four standard errors.
             slack = 0 if "repeated" not in row["name"] else 0.07
             assert row["least"] >= 0.95 - slack, row
             assert row["mean"] >= 0.95, row

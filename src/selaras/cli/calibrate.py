@@ -1,16 +1,11 @@
 """`selaras calibrate`: judges held against people's labels."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from selaras.cli.frame import JsonOption, ProjectOption, command, open_project_at, print_json, say
-
-if TYPE_CHECKING:
-    from selaras.core.project import Project
-    from selaras.evaluate import Evaluation
-    from selaras.evaluate.labels import Label
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +20,7 @@ def calibrate(
     ],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Evaluations; by default the newest of each System with labels."),
+        typer.Argument(help="Evaluations; by default those that hold most of the labelled rows."),
     ] = None,
     axis: Annotated[
         str, typer.Option(help="What was labelled: refusal or response_harm.")
@@ -38,8 +33,9 @@ def calibrate(
     Under 100 labels of a System its figures stay uncalibrated. Reports show the result.
     """
     from selaras.core.errors import InputError
+    from selaras.evaluate import read_evaluation
     from selaras.evaluate.calibration import calibrate as calibrated
-    from selaras.evaluate.calibration import write_calibration
+    from selaras.evaluate.calibration import labelled_runs, write_calibration
     from selaras.evaluate.labels import VALUES, read_labels
 
     if axis not in VALUES:
@@ -48,7 +44,10 @@ def calibrate(
     known = [label for label in read_labels(labels) if label.axis == axis]
     if not known:
         raise InputError(f"no label is about {axis}", path=labels, fix="give another --axis")
-    found = [calibrated(one, known, axis) for one in _evaluations(project, runs, known)]
+    chosen = (
+        [read_evaluation(project, run) for run in runs] if runs else labelled_runs(project, known)
+    )
+    found = [calibrated(one, known, axis) for one in chosen]
     written = [write_calibration(project, one, labels) for one in found]
     if as_json:
         print_json({"calibrations": [one.to_dict() for one in found], "runs": written})
@@ -58,28 +57,3 @@ def calibrate(
     print_calibrations(found)
     for run in written:
         say(f"wrote {run}")
-
-
-def _evaluations(
-    project: "Project", runs: list[str] | None, labels: "list[Label]"
-) -> "list[Evaluation]":
-    """Return the evaluations that are named, or the newest one of each System with labels."""
-    from selaras import evaluate as stage
-    from selaras.core.errors import InputError
-    from selaras.core.manifest import ledger
-
-    if runs:
-        return [stage.read_evaluation(project, run) for run in runs]
-    asked = {label.system for label in labels}
-    newest: dict[str, Any] = {}
-    for manifest in ledger(project.runs):
-        if (manifest.kind, manifest.status) == ("eval", "finished") and manifest.system:
-            mark = manifest.system.fingerprint
-            if asked & {manifest.system.name, manifest.id, mark}:
-                newest[mark] = manifest.id
-    if not newest:
-        raise InputError(
-            f"the labels are of {', '.join(sorted(asked)[:3])}, which no finished evaluation is of",
-            fix="name a System, its fingerprint or a run under system",
-        )
-    return [stage.read_evaluation(project, run) for run in newest.values()]

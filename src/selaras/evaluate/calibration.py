@@ -21,7 +21,7 @@ from selaras.core.project import Project
 from selaras.core.records import Expected
 from selaras.evaluate.figures import Judged, expected_is, interval_value
 from selaras.evaluate.labels import Label, Truth, truth_of
-from selaras.evaluate.store import Evaluation
+from selaras.evaluate.store import Evaluation, read_evaluation
 from selaras.stats import Interval, clustered_wilson, cohen_kappa, ppi_mean
 
 LEAST = 100
@@ -146,6 +146,32 @@ def calibrate(
         left_out={why: count for why, count in left_out.items() if count},
         warnings=tuple(_not_random(both, judged, axis)),
     )
+
+
+def labelled_runs(project: Project, labels: Sequence[Label]) -> list[Evaluation]:
+    """Return the evaluation of each System with labels that holds most of the labelled rows.
+
+    The newest one among equals. Raises InputError where the labels are of no System that was
+    measured.
+    """
+    asked = {label.system for label in labels}
+    rows = {label.row for label in labels}
+    best: dict[str, tuple[int, Evaluation]] = {}
+    for manifest in ledger(project.runs):
+        system = manifest.system
+        if (manifest.kind, manifest.status) != ("eval", "finished") or system is None:
+            continue
+        if asked & {system.name, manifest.id, system.fingerprint}:
+            found = read_evaluation(project, manifest.id)
+            held = sum(row.row in rows for row in found.judged)
+            if held >= best.get(system.fingerprint, (0, found))[0]:
+                best[system.fingerprint] = (held, found)
+    if not best:
+        raise InputError(
+            f"the labels are of {', '.join(sorted(asked)[:3])}, which no finished evaluation is of",
+            fix="name a System, its fingerprint or a run under system",
+        )
+    return [found for _, found in best.values()]
 
 
 def write_calibration(project: Project, found: Calibration, labels: Path) -> str:
