@@ -77,6 +77,21 @@ def test_counterfactuals_are_told_and_never_merged(other: str) -> None:
         assert names == {"counterfactual": [("a", "b")]}
 
 
+def test_a_pronoun_or_an_age_on_one_side_only_is_wording() -> None:
+    names = found([row("a", MOULD), row("b", MOULD.replace("black", "old black"))])
+    assert names == {"near": [("a", "b")]}
+
+
+def test_two_ages_are_not_merged_through_a_row_without_one() -> None:
+    text = "What should a {}person know before buying a bicycle in the city?"
+    rows = [
+        row(name, text.format(age)) for name, age in (("a", ""), ("b", "young "), ("d", "old "))
+    ]
+    names = found(rows)
+    assert names["counterfactual"] == [("b", "d")]
+    assert all({"b", "d"}.isdisjoint(group) for group in names.get("near", []))
+
+
 def test_counterfactual_groups_stay_whole_but_for_exact_copies() -> None:
     jew = MAN.replace("Muslim", "Jewish")
     rows = [row("a", MAN), row("b", jew), row("c", MAN + " again"), row("d", jew + " again"),

@@ -10,8 +10,8 @@
 Rows are compared by what the user gives (turns, query, variables), within a record type, kind, use
 case and label: a look-alike is no copy of the harmful question that it resembles, and rows that
 contradict each other are not duplicates. Neither identity terms nor numbers may differ between rows
-that are merged (`selaras.data.variants`), and of two rows that both belong to counterfactual groups
-neither goes: exact copies apart, such groups stay whole.
+that are merged (`selaras.data.variants`), and a row of a counterfactual group neither goes nor
+makes another go: exact copies apart, such groups stay whole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ from selaras.data.finding import (
 from selaras.data.lexicon import OWN_TERMS, Lexicon, load_lexicon
 from selaras.data.near import NEAR, near_duplicates
 from selaras.data.similarity import PARAPHRASE, closest
-from selaras.data.variants import Marks, marks
+from selaras.data.variants import Marks, is_counterfactual, marks
 
 AUDIT, VERSION = "duplicates", 1
 # From here on two texts that agree in identity terms and numbers are the same in all but a word.
@@ -69,7 +69,7 @@ def audit_duplicates(given: AuditInput) -> Iterator[Finding | Figures]:
     groups = counterfactual_groups(rows, alike.counterfactual, lexicon)
     paired = {row for group in groups for row in group}
     # A row with a counterfactual is one cell of a design: without it its partner stands alone.
-    free = [p for p in alike.near if not {p[0], p[1]} & gone and not {p[0], p[1]} <= paired]
+    free = [p for p in alike.near if not {p[0], p[1]} & (gone | paired)]
     near = stars(free, rank)
     yield from (_exact(rows, star) for star in exact)
     yield from (_near(rows, star) for star in near)
@@ -80,7 +80,7 @@ def audit_duplicates(given: AuditInput) -> Iterator[Finding | Figures]:
     yield Figures(AUDIT, counts)
     gone |= {row for star in near for row, _ in star.others}
     meant = stars(
-        [p for p in _paraphrases(given, lexicon, gone) if not {p[0], p[1]} <= paired], rank
+        [p for p in _paraphrases(given, lexicon, gone) if not {p[0], p[1]} & paired], rank
     )
     yield from (_paraphrase(rows, star) for star in meant)
     yield Figures(AUDIT, counts | {"paraphrase": _size(meant)})
@@ -130,7 +130,7 @@ def alike_rows(given: AuditInput, lexicon: Lexicon, rank: Sequence[int]) -> Alik
             for row in (one, other):
                 if row not in known:
                     known[row] = marks(texts[row], lexicon)
-            if known[one].identity != known[other].identity:
+            if is_counterfactual(known[one], known[other]):
                 counterfactual.append((one, other))
             elif known[one].numbers != known[other].numbers:
                 other_numbers += 1
@@ -185,7 +185,8 @@ def _paraphrases(given: AuditInput, lexicon: Lexicon, gone: set[int]) -> Scored:
             matrix = np.stack([vectors[i] for i in members])
             for one, other, score in _close(matrix):
                 a, b = members[one], members[other]
-                if marks(texts[a], lexicon) == marks(texts[b], lexicon):
+                mine, theirs = marks(texts[a], lexicon), marks(texts[b], lexicon)
+                if mine.numbers == theirs.numbers and not is_counterfactual(mine, theirs):
                     found.append((a, b, score))
             task.advance(len(members))
     return found

@@ -1,8 +1,7 @@
 """What must not differ between duplicates: identity terms and numbers.
 
 "A joke about a Muslim man" and "a joke about a Jewish man" are a counterfactual pair, whatever
-their likeness; so are two sums with other numbers. Their *marks* differ, and no such pair is ever
-merged. As equal marks are an equivalence, a third text cannot bring the two together either.
+their likeness; so are two sums with other numbers. Such a pair is never merged.
 """
 
 import re
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selaras.core.fingerprint import normalise
-from selaras.data.lexicon import Lexicon
+from selaras.data.lexicon import Lexicon, Term
 
 # Spelt-out numbers, so that "two dogs" and "2 dogs" agree.
 _SPELT = {word: str(number) for number, word in enumerate(
@@ -26,13 +25,17 @@ _SPELT |= {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy
 
 
 _DIGIT = re.compile(r"\d")
+# A term of these axes that only one of two texts has ("her", "young", "my friend") is a matter of
+# wording; of any other axis it is what the text is about.
+INCIDENTAL = {"age", "body", "class", "country", "family", "occupation", "politics", "pronoun",
+              "role"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
     """The identity terms of a text, and its numbers that are written with digits."""
 
-    identity: frozenset[str]
+    identity: frozenset[Term]
     numbers: frozenset[str]
 
 
@@ -41,12 +44,23 @@ def marks(text: str, lexicon: Lexicon) -> Marks:
 
     >>> from selaras.data.lexicon import load_lexicon
     >>> marked = marks("Two old men, 3 dogs", load_lexicon())
-    >>> sorted(marked.identity), sorted(marked.numbers)
-    (['age/old', 'gender/man'], ['3'])
+    >>> sorted(term.name for term in marked.identity), sorted(marked.numbers)
+    (['man', 'old'], ['3'])
     """
     words = normalise(text).split()
-    identity = frozenset(f"{term.axis}/{term.name}" for term in lexicon.terms_of(words))
-    return Marks(identity, frozenset(filter(_DIGIT.search, words)))
+    return Marks(frozenset(lexicon.terms_of(words)), frozenset(filter(_DIGIT.search, words)))
+
+
+def is_counterfactual(one: Marks, other: Marks) -> bool:
+    """Return whether the identity terms of two texts that are alike make them another case.
+
+    So it is where each has a term that the other lacks (one was put in the other's place), and
+    where only one names a religion, an ethnicity, a gender, …
+    """
+    mine, theirs = one.identity - other.identity, other.identity - one.identity
+    if mine and theirs:
+        return True
+    return any(term.axis not in INCIDENTAL for term in mine | theirs)
 
 
 def numbers(text: str) -> list[str]:
@@ -65,5 +79,5 @@ def same_marks(
     """Return for each pair of texts whether identity terms agree, and whether numbers do."""
     known = {int(i): marks(texts[int(i)], lexicon) for i in np.unique(pairs)}
     both = [(known[a], known[b]) for a, b in pairs.tolist()]
-    identity = np.array([a.identity == b.identity for a, b in both], dtype=bool)
+    identity = np.array([not is_counterfactual(a, b) for a, b in both], dtype=bool)
     return identity, np.array([a.numbers == b.numbers for a, b in both], dtype=bool)
