@@ -113,7 +113,8 @@ def gate_state(
     if reference is evaluation:
         # It differs from itself by nothing, whatever was not scored.
         n = len(rows.outcomes)
-        return GateState(gate, _decide(gate, 0.0, 0.0), 0.0, 0.0, 0.0, n)
+        itself = "the reference itself"
+        return GateState(gate, _decide(gate, 0.0, 0.0), 0.0, 0.0, 0.0, n, reason=itself)
     state = (
         _difference(gate, rows, _rows(gate, reference), confidence)
         if isinstance(reference, Evaluation)
