@@ -219,6 +219,9 @@ def test_compare_writes_a_page_and_files_and_opens_rows(run, project: Path) -> N
     assert "Rows judged otherwise" in result.stdout
     assert not any(query in page.read_text() + table.read_text() for query in queries.values())
 
+    run("eval", "--development")
+    assert "Held-out figures" in run("compare", "base", "shut").stdout
+    assert "no run 'nobody'" in run("compare", "base", "nobody").stderr
     told = value(run("compare", *runs, "--json"))
     assert len(told["flips"]) == len(queries)
     assert {flip["change"] for flip in told["flips"]} == {"worse", "better"}

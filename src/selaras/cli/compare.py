@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 @command
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="Evaluations; the first is the reference.")],
+    runs: Annotated[
+        list[str], typer.Argument(help="Evaluations or Systems; the first is the reference.")
+    ],
     policy: Annotated[str | None, typer.Option(help="Only rows of this policy.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only rows of this kind.")] = None,
     use_case: Annotated[str | None, typer.Option(help="Only rows of this use case.")] = None,
@@ -62,11 +64,10 @@ def compare(
         raise InputError("one run compares with nothing", fix="name two evaluations or more")
     project = open_project_at(folder)
     if opened is not None:
-        read = [stage.read_evaluation(project, run) for run in runs]
-        if any(evaluation.manifest.seal is None for evaluation in read):
+        if any(one.manifest.seal is None for one in stage.runs_named(project, runs)):
             raise InputError("these are development rows, which are open", fix="leave --open out")
         say(f"{len(stage.open_rows(project, opened))} sealed rows are open; they count no more")
-    found = [_only(stage.read_evaluation(project, r), policy, kind, use_case) for r in runs]
+    found = [_only(one, policy, kind, use_case) for one in stage.runs_named(project, runs)]
     paired = comparisons(found)
     texts = open_texts(project, found) if html or export else {}
     rows = side_by_side(found, texts)

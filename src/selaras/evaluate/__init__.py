@@ -15,8 +15,8 @@ from selaras.evaluate.gate import (
     gate_words,
     passed,
 )
-from selaras.evaluate.gate_runs import gate_runs
 from selaras.evaluate.judging import DEFAULT_JUDGE, open_judges
+from selaras.evaluate.named_runs import gate_runs, runs_named
 from selaras.evaluate.named_suites import named_suite, transfer_suite
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.spent import open_rows, opened_rows
@@ -60,6 +60,7 @@ __all__ = [
     "passed",
     "read_evaluation",
     "renderer",
+    "runs_named",
     "summary",
     "transfer_suite",
 ]

@@ -1,4 +1,6 @@
-"""Which evaluations a gate is about: the candidate's newest one, and those beside it."""
+"""Which evaluations are meant: those of a gate, and those of Systems that are named."""
+
+from collections.abc import Sequence
 
 from selaras.core.errors import InputError
 from selaras.core.manifest import Manifest, ledger
@@ -40,3 +42,33 @@ def _run(project: Project, done: list[Manifest], named: str | None) -> Manifest:
             path=project.runs, fix=f"run: selaras eval {name}",
         )  # fmt: skip
     return next((m for m in own if m.seal), own[0])
+
+
+def runs_named(project: Project, names: Sequence[str]) -> list[Evaluation]:
+    """Return the evaluations of these runs or Systems, in their order.
+
+    Of Systems, the newest evaluations on rows that all of them were measured on, sealed rows before
+    development rows. Raises InputError where there are none.
+    """
+    done = [m for m in ledger(project.runs) if (m.kind, m.status) == ("eval", "finished")]
+    systems = [name for name in names if not (project.runs / name).is_dir()]
+    by_suite: dict[tuple[bool, str], dict[str, str]] = {}
+    for manifest in done:
+        if manifest.system:
+            key = (manifest.seal is not None, str(manifest.config.get("suite")))
+            # Taken out first, so that the suite measured last comes last.
+            own = by_suite.pop(key, {})
+            by_suite[key] = {**own, manifest.system.name: manifest.id}
+    shared = [key for key, own in by_suite.items() if all(name in own for name in systems)]
+    if systems and not shared:
+        known = {m.system.name for m in done if m.system}
+        missing = [name for name in systems if name not in known]
+        # The run's own error names the newest ones.
+        if missing:
+            read_evaluation(project, missing[0])
+        raise InputError(
+            f"{', '.join(systems)} were not measured on the same rows",
+            fix=f"run: selaras eval {' '.join(systems)}",
+        )
+    chosen = by_suite[max(shared, key=lambda key: (key[0], shared.index(key)))] if systems else {}
+    return [read_evaluation(project, chosen.get(name, name)) for name in names]
