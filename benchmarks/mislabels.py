@@ -1,6 +1,7 @@
 """How many flipped labels of real data does the mislabel audit find, and at what price?
 
-    python benchmarks/mislabels.py [--data ../shared/data] [--quick] [--json] [--out FILE]
+    python benchmarks/mislabels.py [--data ../shared/data] [--quick] [--corpus NAME] [--json]
+        [--out FILE]
 
 Four sets with two labels: XSTest's prompts (safe ones that sound unsafe against unsafe ones: as
 hard as it gets), Surge's toxic comments, DiaSafety's responses with their contexts, and adversarial
@@ -48,24 +49,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--quick", action="store_true", help="XSTest alone, one seed")
+    parser.add_argument("--corpus", help="one set alone, by the start of its name")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.stderr.write(f"{options.data}: no such folder; the data sets are not in the project\n")
         return 2
-    result = measure(options.data, options.quick)
+    result = measure(options.data, options.quick, options.corpus or "")
     if options.out:
         write_json(options.out, result)
     print(json.dumps(result, indent=2) if options.json else shown(result))
     return 0
 
 
-def measure(folder: Path, quick: bool) -> dict[str, Any]:
-    """Return the figures of every method on every set."""
+def measure(folder: Path, quick: bool, corpus: str = "") -> dict[str, Any]:
+    """Return the figures of every method on every set whose name starts with `corpus`."""
     rows = []
     encoder = open_encoder()
     for name, texts, labels in corpora(folder, quick):
+        if not name.casefold().startswith(corpus.casefold()):
+            continue
         begun = time.process_time()
         vectors = encoder.embed(texts)
         embedding = time.process_time() - begun

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,8 @@ from selaras.core.errors import InputError, MissingExtraError
 from selaras.core.late import resolve
 from selaras.core.project import Project
 from selaras.data import AUDITS, AuditReport, audit_files, audit_project, fix, load_rows, restore
-from selaras.data.finding import AuditInput, Figures, Finding, Proposal
+from selaras.data.audit import run_audits
+from selaras.data.finding import AuditInput, Evidence, Figures, Finding, Proposal
 
 MODULE = __name__
 
@@ -68,6 +70,16 @@ def test_what_an_audit_found_before_it_stopped_is_kept(project: Project) -> None
     assert "selaras[data]" in report.not_run["broken"]
     assert report.figures["copies"] == {"texts": 2}
     assert [f.level for f in report.findings] == ["fault"] * 2 + ["review"] * 4 + ["note"]
+
+
+def test_no_audit_shows_personal_data(project: Project) -> None:
+    def leaks(given: AuditInput) -> Iterator[Finding]:
+        evidence = Evidence("a", "query", 0, 9, "write to ana@mail.org now")
+        yield Finding("leaks", "x", 1, "note", ("a",), "seen", (evidence,))
+
+    given = AuditInput(load_rows(project).kept, lambda texts: np.zeros((len(texts), 2)))
+    (finding,) = run_audits(given, {"leaks": leaks}).findings
+    assert finding.evidence[0].text == "write to ████████████ now"
 
 
 def test_fix_takes_out_what_is_safe_and_never_relabels(project: Project) -> None:

@@ -21,6 +21,7 @@ from selaras.core.project import AuditSettings, Project, UseCase
 from selaras.core.records import Query
 from selaras.data.embeddings import ENCODER, embed_cached
 from selaras.data.finding import Audit, AuditInput, Figures, Finding, Level, Proposal, text_fields
+from selaras.data.personal import masked
 from selaras.data.rows import load_rows, read_rows
 from selaras.data.seal import read_seal
 from selaras.policy import builtin_policies, check_rows, load_policies
@@ -143,7 +144,7 @@ def run_audits(given: AuditInput, audits: Mapping[str, Audit]) -> AuditReport:
                     if isinstance(said, Figures):
                         figures[said.audit] = said.values
                     else:
-                        findings.append(said)
+                        findings.append(_covered(said, given.settings.phone_regions))
             except MissingExtraError as error:
                 not_run[name] = str(error)
             task.advance(1, name)
@@ -214,6 +215,16 @@ def _without(findings: Iterable[Finding], approved: set[str]) -> Iterator[Findin
         proposed = tuple(p for p in finding.proposed if p.record not in approved)
         if proposed or not finding.proposed:
             yield replace(finding, proposed=proposed)
+
+
+def _covered(finding: Finding, regions: Sequence[str]) -> Finding:
+    """Return the finding with personal data in its evidence masked, whichever audit shows it."""
+    if not any(evidence.text for evidence in finding.evidence):
+        return finding
+    evidence = tuple(
+        replace(each, text=each.text and masked(each.text, regions)) for each in finding.evidence
+    )
+    return replace(finding, evidence=evidence)
 
 
 def _by_weight(findings: Iterable[Finding]) -> list[Finding]:

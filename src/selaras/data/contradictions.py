@@ -11,12 +11,14 @@ from selaras.core.fingerprint import normalise
 from selaras.core.project import UseCase
 from selaras.core.records import Example, Expected, Kind, Preference, Query
 from selaras.data.finding import AuditInput, Evidence, Finding, Proposal, cut
+from selaras.data.personal import masked
 from selaras.judge.refusal import refusal_rules
 from selaras.policy import Policy, effective
 
 AUDIT = "mislabels"
 VERSION = 1
 SHOWN = 120
+LONGEST = 1000
 Refuses = Callable[[str, str], str | None]
 
 
@@ -160,7 +162,8 @@ def _about(
     row: Query, check: str, said: str, names: Sequence[str], labels: Mapping[str, str]
 ) -> Finding:
     evidence = tuple(
-        Evidence(row.id, name, 0, min(SHOWN, len(text)), cut(text, SHOWN))
+        # Masked before it is cut: half an address is not known for one.
+        Evidence(row.id, name, 0, min(SHOWN, len(text)), cut(masked(text[:LONGEST]), SHOWN))
         for name in names
         if (text := str(getattr(row, name)))
     )

@@ -30,12 +30,14 @@ from selaras.data.finding import (
     Proposal,
     cut,
 )
+from selaras.data.personal import masked
 from selaras.data.sample import sampled
 
 FOLDS = 5
 FEWEST = 15  # rows of a label: fewer teach nothing
 STRENGTH = 1.0  # C of the regression: with less regularisation it learns wrong labels by heart
 SHOWN = 120
+LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def _suspect(row: Query, name: str, label: str, trust: float, level: Level) -> F
     other = {"refuse": "answer", "answer": "refuse", "safe": "unsafe", "unsafe": "safe"}[label]
     shown = str(row.expected) if name == "expected" else label
     said = f"the label {shown!r} ({name}) has a probability of {trust:.2f} by rows like it"
-    evidence = (Evidence(row.id, "query", 0, min(SHOWN, len(row.query)), cut(row.query, SHOWN)),)
+    text = cut(masked(row.query[:LONGEST]), SHOWN)
+    evidence = (Evidence(row.id, "query", 0, min(SHOWN, len(row.query)), text),)
     proposal = (
         Proposal(row.id, "relabel", said, {"response_label": other})
         if name == "response_label" else Proposal(row.id, "relabel", said, {"expected": other})

@@ -47,7 +47,7 @@ def counts(
     ]
     framed = any(cell.count < cell.minimum for cell in grid.values())
     told = join([key, " Framed: too few rows." if framed else None])
-    return boxed(caption, told or None, head, lines, class_="heat")
+    return boxed(caption, told or None, head, lines, class_="heat counts")
 
 
 def _cell(cell: CountCell | None, most: int) -> Markup:

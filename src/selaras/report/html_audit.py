@@ -111,12 +111,23 @@ def _summary_table(report: AuditReport) -> Markup:
 
 def _findings(findings: Sequence[Finding], report: AuditReport, settings: AuditSettings) -> Markup:
     rows = {row.id: row for row in report.rows}
-    parts: list[Markup] = []
+    parts: list[Markup] = [_trust(*task) for task in report.figures.get("mislabels", {}).items()
+                           if findings[0].audit == "mislabels"]  # fmt: skip
     for name in dict.fromkeys(finding.name for finding in findings):
         own = [finding for finding in findings if finding.name == name]
         parts.append(element("h3", name.partition("/")[2].replace("_", " "), id=_anchor(name)))
         parts += _check(own, rows, settings)
     return join(parts)
+
+
+def _trust(task: str, figures: Mapping[str, Any]) -> Markup:
+    """Return how far the classifier behind a queue of mislabels can be trusted."""
+    said = (
+        f"A classifier that did not see the row agrees with {percent(figures['agreement'])} of the "
+        f"{figures['rows']:,} labels ({task}); it takes {figures['errors']} for errors and doubts "
+        f"{figures['doubts']} more. The less it agrees, the more right labels stand in the queue."
+    )
+    return element("p", said)
 
 
 def _check(

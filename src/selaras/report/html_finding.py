@@ -41,7 +41,7 @@ def queue(
         head = join([element("code", row.id), element("br"), element("small", _labels(row))])
         said = join([untrusted(finding.message, 300), element("br"), _score(finding)])
         lines.append([head, texts, said, _proposed(finding)])
-    return table(["Row", "Text", "Finding", "Proposed"], lines, caption=_caption(findings))
+    return table(["Row", "Text", "Finding", "Proposed"], lines, caption="Rows to look at")
 
 
 def _cluster(finding: Finding, rows: Mapping[str, Query], regions: Sequence[str]) -> Markup:
@@ -61,10 +61,6 @@ def _cluster(finding: Finding, rows: Mapping[str, Query], regions: Sequence[str]
         element("p", f"and {rest:,} more rows: {more}", class_="muted") if rest > 0 else None,
         style="break-inside: avoid",
     )
-
-
-def _caption(findings: Sequence[Finding]) -> str:
-    return f"{len(findings):,} row{'s' if len(findings) > 1 else ''} to look at"
 
 
 def _proposed(finding: Finding) -> Child:
