@@ -1,6 +1,8 @@
 """The command line as a user runs it: figures, exit codes, one line for each mistake."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -267,3 +269,9 @@ def test_calibrate_holds_the_judge_against_labels(run, project: Path) -> None:
         "no label is about response_harm"
         in run("calibrate", str(file), "--axis", "response_harm").stderr
     )
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "selaras", "--version"], capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout.strip()

@@ -21,7 +21,7 @@ from selaras.core.errors import (
 )
 from selaras.core.late import resolve
 from selaras.core.progress import SILENT
-from selaras.core.records import Query, Record
+from selaras.core.records import Message, Query, Record
 
 
 def test_the_exit_codes() -> None:
@@ -66,7 +66,7 @@ class Thing(Record):
     [
         ({}, "name", "missing"),
         ({"name": "a", "nmae": 1, "other": 2}, "nmae",
-         "unknown field (and 1 more). To mend it: the fields are name, numbers, share"),
+         "unknown field (and 1 more). To mend it: did you mean name? the fields are name, "),
         ({"name": 3}, "name", "input should be a valid string, not 3"),
         ({"name": "a", "numbers": [1, "x" * 900]}, "numbers.1", "valid integer"),
         ({"name": "a", "share": 2}, "share", "less than or equal to 1, not 2"),
@@ -109,3 +109,12 @@ def test_silent_progress_prints_nothing() -> None:
 def test_silent_progress_lets_errors_through() -> None:
     with pytest.raises(ValueError, match="x"), SILENT.task("work", 1):
         raise ValueError("x")
+
+
+def test_a_misspelt_field_is_named_before_the_one_that_is_missing() -> None:
+    with pytest.raises(InputError) as raised:
+        checked(Message, {"role": "user", "contnet": "hello"})
+    assert str(raised.value) == (
+        "field 'contnet': unknown field (and 1 more). "
+        "To mend it: did you mean content? the fields are content, role."
+    )

@@ -1,5 +1,6 @@
 """Pydantic's errors, said as ours: one line with file, line, field and what to do."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,8 @@ def checked(
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A misspelt field is also a missing one: what is there tells more than what is not.
+        first = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"]) or None
         more = error.error_count() - 1
         raise InputError(
@@ -41,5 +43,7 @@ def _said(first: Any) -> str:
 
 def _fix(first: Any, model: type[BaseModel]) -> str | None:
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        return f"the fields are {', '.join(sorted(model.model_fields))}"
+        alike = get_close_matches(str(first["loc"][0]), model.model_fields, n=1)
+        meant = f"did you mean {alike[0]}? " if alike else ""
+        return f"{meant}the fields are {', '.join(sorted(model.model_fields))}"
     return None

@@ -181,6 +181,11 @@ def _check(value: dict[str, Any], path: Path, line: int) -> Check:
         check = _CHECK.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if first["type"].startswith("union_tag"):
+            raise InputError(
+                "says no known type of check", path=path, line=line, field="type",
+                fix=f"write one of: {', '.join(sorted(_TYPES))}",
+            ) from error  # fmt: skip
         loc = [str(part) for part in first["loc"] if part not in _TYPES]
         raise InputError(
             one_line(first["msg"], 160), path=path, line=line, field=".".join(loc) or None
