@@ -7,13 +7,14 @@ recall is known; 2,000 rows of GSM8K's own train part, drawn by hash, are the cl
 (CC-BY-4.0): each prompt is put, verbatim and with one word changed, between benign text
 (self-instruct's tasks, Apache-2.0); the same text without a prompt is clean.
 
-Items and clean rows are cut in halves by the hash of their number. Thresholds were chosen on the
-half `fit` alone; the half `test` is what counts, and was looked at for the table only. `review` and
-`remove` both count as flagged. Beside ours stand the usual tiers alone: equality, a run of 13
-words, 5-grams of words (any in common), character 5-grams (Jaccard >= .6), cosines of MiniLM at .8
-and .85. No text of a row is printed. Left out: an LLM judge on the retrieved pairs
-(llm-decontaminator's last step), as no model here could be one; allenai/decon, which is in no
-package registry.
+Items and clean rows are cut in halves by the hash of their number. Thresholds were set before
+either half was measured (cosines from published figures, the share of numbers by reason), and the
+half `fit` (`--grid` shows it at others) gave no cause to move them; `test` was seen with them
+alone. `review` and `remove` both count as flagged. Beside ours stand the usual tiers alone:
+equality, a run of 13 words, 5-grams of words (any in common), character 5-grams (Jaccard >= .6),
+cosines of MiniLM at .8 and .85. No text of a row is printed. Left out: an LLM judge on the
+retrieved pairs (llm-decontaminator's last step), as no model here could be one; allenai/decon,
+which is in no package registry.
 """
 
 import argparse
@@ -94,7 +95,10 @@ class Gsm8k:
         ]
         train = [line["question"] for line in _lines(data / "gsm8k" / "train.jsonl")]
         chosen = sorted(range(len(train)), key=lambda i: seed_from("clean", i))[: CLEAN // every]
-        kept = [i for i in range(len(items)) if seed_from("part", i) % every == 0]
+        # Some rephrased rows are empty.
+        kept = [
+            i for i, text in enumerate(copies) if text.strip() and not seed_from("part", i) % every
+        ]
         self.items = [items[i] for i in kept]
         self.rows = [copies[i] for i in kept] + [train[i] for i in chosen]
         self.half = [_half(i) for i in kept] + [_half(i) for i in chosen]
@@ -107,8 +111,7 @@ class Gsm8k:
         cosine = self._cosines
         methods: dict[str, Callable[[], Flags]] = {
             "selaras, all tiers": self._ours,
-            "equality": lambda: {i for i, t in enumerate(self.rows) if normalise(t) in
-                                 {normalise(item) for item in self.items}},
+            "equality": self._equal,
             "13 words in a row": lambda: self._words(13),
             "5 words in a row": lambda: self._words(5),
             "char-5, Jaccard >= .6": self._near,
@@ -147,6 +150,10 @@ class Gsm8k:
                             self.item_vectors, "salt")  # fmt: skip
         rows = [Query(id=f"r{i}", query=t) for i, t in enumerate(self.rows)]
         return {match.row for match in matches(rows, items, "salt", self.row_vectors)}
+
+    def _equal(self) -> Flags:
+        items = {normalise(text) for text in self.items}
+        return {i for i, text in enumerate(self.rows) if normalise(text) in items}
 
     def _words(self, width: int) -> Flags:
         rows, items = (shingles(t, width, "word") for t in (self.rows, self.items))

@@ -68,7 +68,8 @@ def main() -> int:
     result = {
         "machine": {"platform": platform.platform(), "processor": platform.machine(),
                     "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "numpy": importlib.metadata.version("numpy")}
+        "versions": {"python": platform.python_version(),
+                     "numpy": importlib.metadata.version("numpy")}
         | {name: _pin(name) for name in PEERS},
         "documents": documents, "runs": runs,
         "rows": [_median(name, rows) for name, rows in measured.items() if rows],
@@ -144,7 +145,7 @@ def _environments(tools: list[str], folder: Path) -> tuple[dict[str, Path], dict
             continue
         venv.create(home, with_pip=True, clear=True)
         done = subprocess.run(
-            [str(found[name]), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers" / f"{name}.txt")],
+            [str(found[name]), "-m", "pip", "install", "-q", "-r", f"{HERE}/peers/{name}.txt"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -177,7 +178,8 @@ def _pin(name: str) -> str:
 def shown(result: dict[str, Any]) -> str:
     """Return the figures as tables."""
     lines = [f"{result['documents']:,} documents, median of {result['runs']} runs"]
-    lines += [f"{'tool':<16}{'setting':<27}{'CPU s':>7}{'docs/CPU s':>12}{'wall s':>8}{'peak MB':>9}"
+    lines += [f"{'tool':<16}{'setting':<27}{'CPU s':>7}{'docs/CPU s':>12}{'wall s':>8}"
+              f"{'peak MB':>9}"
               f"{'precision':>11}{'recall':>8}  light / moderate / heavy"]  # fmt: skip
     for row in result["rows"]:
         recalls = " / ".join(f"{row[f'recall_{strength}']:.3f}" for strength in STRENGTHS)
@@ -190,8 +192,9 @@ def shown(result: dict[str, Any]) -> str:
     for row in result.get("scale", ()):
         what = "identical rows" if row["identical"] else "documents"
         lines.append(
-            f"selaras from shards, J >= .6: {row['documents']:>9,} {what}: {row['cpu_seconds']:.1f} CPU s, "
-            f"{row['wall_seconds']:.1f} s wall, {row['peak_mb']:,.0f} MB, {row['pairs']:,} pairs"
+            f"selaras from shards, J >= .6: {row['documents']:>9,} {what}: "
+            f"{row['cpu_seconds']:.1f} CPU s, {row['wall_seconds']:.1f} s wall, "
+            f"{row['peak_mb']:,.0f} MB, {row['pairs']:,} pairs"
         )
     return "\n".join(lines)
 

@@ -1,12 +1,13 @@
 """A corpus with planted duplicates and hard negatives, the same for every seed and size.
 
 Short requests in made-up content words (so that no real text is needed) with English function
-words, drawn by Zipf's law: the median is 25 words. Of the documents 70 % are originals, 20 % planted
-duplicates of them (half lightly edited, three tenths moderately, two tenths heavily), 10 % hard
-negatives, which look like duplicates and must stay: an original with another identity term (60 % of
-them), with another number (20 %), or one template filled anew (20 %).
+words, drawn by Zipf's law: the median is 25 words. Of the documents 70 % are originals, 20 %
+planted duplicates of them (half lightly edited, three tenths moderately, two tenths heavily), 10 %
+hard negatives, which look like duplicates and must stay: an original with another identity term
+(60 % of them), with another number (20 %), or one template filled anew (20 %).
 
-The identity terms stand here and are not taken from `selaras.data.lexicon`, whose guard is measured.
+The identity terms stand here and are not taken from `selaras.data.lexicon`, whose guard is
+measured.
 """
 
 import random

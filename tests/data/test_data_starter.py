@@ -4,8 +4,9 @@ import pytest
 
 from selaras.core.project import Project
 from selaras.core.records import Kind, Query
-from selaras.data import load_rows, open_development, split_project
-from selaras.data.development import row_vectors
+from selaras.data import AuditInput, Finding, load_rows, open_development, split_project
+from selaras.data.development import row_vectors, text_vectors
+from selaras.data.duplicates import audit_duplicates
 from selaras.data.groups import group_rows
 from selaras.data.opener import open_held_out, reveal
 from selaras.starter import create_project
@@ -79,3 +80,15 @@ def test_the_split_keeps_its_share_in_every_cell(
         share = sum(r.kind == kind for r in held) / sum(r.kind == kind for r in rows)
         assert abs(share - project.file.held_out_share) < 0.05, kind
     assert len(seal.rows) == len(held)
+
+
+def test_the_audit_removes_the_planted_copies_and_nothing_else(
+    project: Project, rows: tuple[Query, ...]
+) -> None:
+    given = AuditInput(rows, lambda texts: text_vectors(project, texts), project=project)
+    findings = [said for said in audit_duplicates(given) if isinstance(said, Finding)]
+    safe = {p.record: f.records[0] for f in findings for p in f.proposed if p.safe}
+    assert safe == dict(PLANTED)
+    looked_at = {p.record: f.records[0] for f in findings for p in f.proposed if not p.safe}
+    assert looked_at[PARAPHRASE[0]] == PARAPHRASE[1]
+    assert len(looked_at) <= 5
