@@ -272,6 +272,7 @@ def test_calibrate_holds_the_judge_against_labels(run, project: Path) -> None:
 
 
 def test_the_package_runs_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "selaras", "--version"], capture_output=True)
-    assert done.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "selaras", "--version"], check=True, capture_output=True
+    )
     assert done.stdout.strip()

@@ -52,7 +52,7 @@ def test_no_project_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
-        ({"prodcut": "x"}, "prodcut", "To mend it: the fields are audit, candidate"),
+        ({"prodcut": "x"}, "prodcut", "did you mean product? the fields are audit, candidate"),
         ({"tune": {"learning_rat": 1}}, "tune.learning_rat", "unknown field"),
         ({"product": ""}, "product", "at least 1 character"),
         ({"policies": []}, "policies", "at least 1 item"),

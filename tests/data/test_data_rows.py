@@ -76,7 +76,7 @@ def with_line(folder: Path, line: str) -> Path:
         ('{"id": "x", "query": "x", "labels": 1}', "labels", "unknown field"),
         ('{"id": "x", "query": "x", "kind": "nice"}', "kind", "not 'nice'"),
         ('{"id": "x", "query": "x", "best": "a"}', "response_a", "missing"),
-        ('{"id": "x", "query": "x", "response": "y", "best": "a"}', "response_a", "missing"),
+        ('{"id": "x", "query": "x", "response": "y", "best": "a"}', "response", "did you mean"),
         ('{"id": "x", "query": "x", "response": 3}', "response", "not 3"),
         ('{"id": "x", "query": "x", "policies": ["haet"]}', "policies", "unknown policy 'haet'"),
         ('{"id": "x", "query": "x", "use_case": "chat"}', "use_case", "unknown use case 'chat'"),

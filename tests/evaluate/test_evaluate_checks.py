@@ -172,7 +172,7 @@ def test_fewer_checks_are_the_same_ones_whatever_their_order(load, tmp_path):
         ("ifeval:f.jsonl", {"prompt": "?", "instruction_id_list": ["a", "b"], "kwargs": [{}]},
          "as many kwargs"),
         ("mmlu:f.jsonl", {}, "no format 'mmlu' of checks"),
-        ("f.jsonl", {"id": "a", "query": "?", "answer": "2"}, "'type': says no known type of check"),
+        ("f.jsonl", {"id": "a", "query": "?", "answer": "2"}, "'type': says no known type"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_shape_is_said(load, tmp_path, capability, line, says):
