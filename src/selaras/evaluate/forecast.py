@@ -122,7 +122,9 @@ def _assumed(model: Any, calls: int, prompt_tokens: int, tokens: int) -> tuple[f
         return prompt_tokens / speed.read + tokens / speed.generated, "measured here"
     limits = getattr(model, "limits", None)
     if limits is None:
-        at_once = getattr(model, "concurrency", 1)
+        if not hasattr(model, "concurrency"):
+            return 0.0, "answered from a file"
+        at_once = model.concurrency
         return calls * SECONDS_A_CALL / at_once, f"at {SECONDS_A_CALL:g} s a call, assumed"
     paced = calls * 60 / limits.requests_per_minute if limits.requests_per_minute else 0.0
     assumed = calls * SECONDS_A_CALL / limits.concurrency
