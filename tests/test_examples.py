@@ -10,7 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHOWN = {
-    "policy.py": ("Crime stories: answer", "field 'owner': missing"),
+    "policy.py": ("Crime stories: answer", "did you mean owner?"),
     "data.py": ("left out late-1: equals a sealed row", "--renew starts a new generation"),
     "template.py": ("system    system", "assistant few_shot", "the variable {{article}} has no"),
     "models.py": ("Soda and a damp cloth.", "You asked:", "no environment variable is bound"),
