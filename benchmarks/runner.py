@@ -164,8 +164,8 @@ def _median(found: list[dict[str, float]]) -> dict[str, float]:
 def _version(python: str, name: str) -> str:
     package = {"selaras": "selaras", "inspect": "inspect-ai"}[name]
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "from source"
 
 
 if __name__ == "__main__":
