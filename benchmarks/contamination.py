@@ -12,10 +12,11 @@ either half was measured (cosines from published figures, the share of numbers b
 half `fit` (`--grid` shows it at others) gave no cause to move them. For GSM8K `test` was seen with
 them alone; for XSTest the shortest item compared and the threshold of a window were chosen after
 figures of both halves had been seen, so its `test` half is no fresh evidence. `review` and
-`remove` both count as flagged. Beside ours stand the usual tiers alone: equality,
-a run of 13 words, 5-grams of words (any in common), character 5-grams (Jaccard >= .6), cosines of MiniLM at .8 and .85. No text of a row is printed. Left out: an LLM judge on the
-retrieved pairs (llm-decontaminator's last step), as no model here could be one; allenai/decon,
-which is in no package registry.
+`remove` both count as flagged. Beside ours stand the usual tiers alone: equality, a run of 13
+words, 5-grams of words (any in common), character 5-grams (Jaccard >= .6), cosines of MiniLM at .8
+and .85. No text of a row is printed. Left out: an LLM judge on the retrieved pairs
+(llm-decontaminator's last step), as no model here could be one; allenai/decon, which is in no
+package registry.
 """
 
 import argparse
