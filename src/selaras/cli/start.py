@@ -52,7 +52,7 @@ def quickstart(
     dry_run: DryRunOption = False,
     overrides: SetOption = None,
 ) -> None:
-    """Run the whole loop once, offline, on a starter project: some twelve minutes on two cores.
+    """Run the whole loop once, offline, on a starter project: some ten minutes on two cores.
 
     Writes a project into the folder, seals a hold-out, measures the embedded model as it is, with a
     system prompt, tuned naively and tuned with guards, and writes a report.
