@@ -1,6 +1,5 @@
 """The audit's page in a real browser: it loads nothing, fits a phone, and shows its plots."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,7 @@ from selaras.data.finding import AuditInput
 from selaras.report.html_audit import render_audit
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 HOSTILE = "<script>document.title='broken'</script><img src=x onerror=alert(1)> ana@mail.org"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The comparison in a real browser: it fits, loads nothing, filters without a script."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +10,7 @@ from selaras.core.records import Kind
 from selaras.report.compare_html import render_comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 COUNTS = {Kind.MALICIOUS: 20, Kind.LOOK_ALIKE: 20, Kind.ORDINARY: 10}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
