@@ -56,3 +56,12 @@ def test_a_model_with_sliding_windows_reads_every_row_whole():
     model = transformers.Gemma3ForCausalLM(config).eval()
     prompts = [[*range(2, 22), 30], [*range(2, 22), 31]]
     assert read_prefix(model, prompts) == (0, None)
+
+
+def test_a_plain_model_reads_the_prefix_once_and_keeps_a_copy_a_prompt(tiny_folder):
+    model = open_local(tiny_folder)
+    prompts = [model.chat.prompt_ids(talk) for talk in talks("")]
+    length, cache = read_prefix(model.model, prompts)
+    assert length == len(shared_prefix(prompts)) >= local_prefix.WORTH_SHARING
+    assert cache.get_seq_length() == length
+    assert cache.layers[0].keys.shape[0] == len(prompts)

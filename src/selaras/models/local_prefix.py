@@ -41,11 +41,11 @@ def read_prefix(model: Any, prompts: Sequence[list[int]]) -> tuple[int, Any]:
     prefix = shared_prefix(prompts)
     if len(prefix) < WORTH_SHARING or len(prompts) < 2:
         return 0, None
-    ids = torch.tensor([prefix], device=model.device)
-    cache = model.base_model(input_ids=ids, use_cache=True).past_key_values
-    layers = getattr(cache, "layers", [None])
-    if any(type(layer) is not transformers.cache_utils.DynamicLayer for layer in layers):
+    cache = transformers.DynamicCache(config=model.config)
+    if any(type(layer) is not transformers.cache_utils.DynamicLayer for layer in cache.layers):
         return 0, None
+    ids = torch.tensor([prefix], device=model.device)
+    model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(prompts))
     return len(prefix), cache
 
