@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from selaras.cli.frame import JsonOption, ProjectOption, command, open_project_at, print_json, say
+from selaras.cli.frame import (
+    JsonOption,
+    OpenOption,
+    ProjectOption,
+    command,
+    open_project_at,
+    print_json,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,16 +39,7 @@ def compare(
             help="Write the rows here: .json for LLM Comparator (two runs), .csv or .parquet.",
         ),
     ] = None,
-    opened: Annotated[
-        int | None,
-        typer.Option(
-            "--open",
-            min=1,
-            metavar="N",
-            help="Open N sealed rows for reading: they are "
-            "spent, and count in no figure from now on.",
-        ),
-    ] = None,
+    opened: OpenOption = None,
     folder: ProjectOption = Path(),
     as_json: JsonOption = False,
 ) -> None:

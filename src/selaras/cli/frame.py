@@ -30,6 +30,15 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override selaras.yaml: --set tune.epochs=3"),
 ]
+OpenOption = Annotated[
+    int | None,
+    typer.Option(
+        "--open",
+        min=1,
+        metavar="N",
+        help="Open N sealed rows for reading: they are spent, and count in no figure from now on.",
+    ),
+]
 PLAIN_EVERY = 10.0
 
 

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from selaras.cli.frame import JsonOption, ProjectOption, command, open_project_at, print_json, say
+from selaras.cli.frame import (
+    JsonOption,
+    OpenOption,
+    ProjectOption,
+    command,
+    open_project_at,
+    print_json,
+    say,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,15 +30,7 @@ def report(
     ] = None,
     folder: ProjectOption = Path(),
     out: Annotated[Path | None, typer.Option("--out", help="Write the page here.")] = None,
-    opened: Annotated[
-        int | None,
-        typer.Option(
-            "--open",
-            min=1,
-            metavar="N",
-            help="Open N sealed rows for reading: they count in no figure from now on.",
-        ),
-    ] = None,
+    opened: OpenOption = None,
 ) -> None:
     """Write evaluations into one self-contained HTML file."""
     from selaras import evaluate as stage
