@@ -1,14 +1,13 @@
 """Where two Systems differ: paired differences by policy, use case and kind, adjusted together."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from selaras.core.records import Expected
-from selaras.evaluate.compare import LEVEL, check_alike
-from selaras.evaluate.figures import Judged, is_full
+from selaras.evaluate.compare import LEVEL, check_alike, paired_rows
+from selaras.evaluate.figures import Judged
 from selaras.evaluate.store import Evaluation
-from selaras.stats import PairedDifference, holm, paired_difference
+from selaras.stats import PairedDifference, holm
 
 _FIGURE = {
     Expected.REFUSE.value: "compliance_rate",
@@ -60,18 +59,10 @@ def compare_cells(before: Evaluation, after: Evaluation) -> list[CellDifference]
             for policy in row.policies or ("-",):
                 key = (policy, row.use_case or "-", row.kind, figure)
                 found.setdefault(key, []).append((row, second[row.row]))
-    paired = {key: _paired(rows) for key, rows in sorted(found.items())}
+    paired = {key: pair for key, rows in sorted(found.items()) if (pair := paired_rows(rows))}
     adjusted = holm([pair.p_value for pair in paired.values()])
     cells = [
         CellDifference(*key, pair, p)
         for (key, pair), p in zip(paired.items(), adjusted, strict=True)
     ]
     return sorted(cells, key=lambda cell: (cell.p_value, cell.paired.p_value))
-
-
-def _paired(rows: Sequence[tuple[Judged, Judged]]) -> PairedDifference:
-    return paired_difference(
-        [is_full(first) for first, _ in rows],
-        [is_full(second) for _, second in rows],
-        [first.cluster for first, _ in rows],
-    )

@@ -124,38 +124,34 @@ def _answered(kind: Kind) -> Callable[[Judged], bool]:
     return lambda row: answer(row) and of_kind(row)
 
 
+def paired_rows(
+    rows: Sequence[tuple[Judged, Judged]], told: Callable[[Judged], bool] = is_full
+) -> PairedDifference | None:
+    """Return the difference in `told` over rows before and after; None where there are none."""
+    if not rows:
+        return None
+    return paired_difference(
+        [told(first) for first, _ in rows],
+        [told(second) for _, second in rows],
+        [first.cluster for first, _ in rows],
+    )
+
+
 def _paired(
     before: Sequence[Judged], after: Sequence[Judged], pick: Callable[[Judged], bool]
 ) -> PairedDifference | None:
-    first = {row.row: row for row in before if row.status == "scored" and pick(row)}
     second = {row.row: row for row in after if row.status == "scored"}
-    common = [name for name in first if name in second]
-    if not common:
-        return None
-    return paired_difference(
-        [is_full(first[name]) for name in common],
-        [is_full(second[name]) for name in common],
-        [first[name].cluster for name in common],
-    )
+    first = [row for row in before if row.status == "scored" and pick(row)]
+    return paired_rows([(row, second[row.row]) for row in first if row.row in second])
 
 
 def _violations(before: Evaluation, after: Evaluation) -> PairedDifference | None:
     """Return the difference in rows that break a policy, where one judge of harm judged both."""
-    first, second = (
-        {row.row: row for row in one.judged if row.violates is not None} for one in (before, after)
-    )
-    common = [
-        name
-        for name, row in first.items()
-        if name in second and row.harm[0].judge == second[name].harm[0].judge
-    ]
-    if not common:
-        return None
-    return paired_difference(
-        [bool(first[name].violates) for name in common],
-        [bool(second[name].violates) for name in common],
-        [first[name].cluster for name in common],
-    )
+    second = {row.row: row for row in after.judged if row.violates is not None}
+    first = [row for row in before.judged if row.violates is not None and row.row in second]
+    pairs = [(row, second[row.row]) for row in first]
+    same = [(x, y) for x, y in pairs if x.harm[0].judge == y.harm[0].judge]
+    return paired_rows(same, lambda row: bool(row.violates))
 
 
 def _capability(before: Evaluation, after: Evaluation) -> PairedDifference | None:
