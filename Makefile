@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 quickstart: $(VENV)/.run
 	$(BIN)/selaras quickstart $(DIR)
 
+# One process a core; torch in each keeps to one thread, or they would wait for each other.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or browser" -p no:randomly
@@ -34,7 +35,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --quiet --constraint constraints.txt --group dev
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[all]" --group dev
 	touch $@
 
 clean:

@@ -1,0 +1,1 @@
+"""Prompt templates improved from feedback, behind gates, proven on held-out rows."""

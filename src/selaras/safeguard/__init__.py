@@ -1,0 +1,1 @@
+"""Safeguards: a guard that enforces the policy where prompt and tuning are not enough."""
