@@ -52,6 +52,7 @@ def list_rows(folder: ProjectOption = Path(), as_json: JsonOption = False) -> No
                 "development": sum(development.values()),
                 "held_out": sum(sealed.values()),
                 "removed": [removal.record for removal in rows.removed],
+                "waiting": [row.id for row in rows.waiting],
                 "looks": len(looks_at(project, seal)) if seal else 0,
                 "cells": [
                     {"cell": c, "development": development[c], "held_out": sealed[c]} for c in cells
@@ -70,8 +71,10 @@ def list_rows(folder: ProjectOption = Path(), as_json: JsonOption = False) -> No
     table.add_section()
     table.add_row("all", str(sum(development.values())), str(sum(sealed.values())))
     Console().print(table)
-    if rows.removed:
-        say(f"{len(rows.removed)} rows are taken out by decisions (data/decisions.jsonl)")
+    if taken_out := len(rows.removed) - len(rows.waiting):
+        say(f"{taken_out} rows are taken out by decisions (data/decisions.jsonl)")
+    if rows.waiting:
+        say(f"{len(rows.waiting)} rows wait for review and are used by nothing until then")
     if seal is None:
         say(
             "nothing is sealed yet: every figure is a development figure until 'selaras data split'"

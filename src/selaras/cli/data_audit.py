@@ -86,6 +86,9 @@ def decide(
     approve: Annotated[
         bool, typer.Option("--approve", help="They are right: findings are not repeated.")
     ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Somebody looked; a draft stays one until approved.")
+    ] = False,
     relabel: Annotated[
         list[str] | None,
         typer.Option(metavar="LABEL=VALUE", help="A new label, such as expected=answer."),
@@ -97,9 +100,12 @@ def decide(
     from selaras.data import decide as write_down
 
     chosen = [name for name, wanted in (("remove", remove), ("approve", approve),
-                                        ("relabel", bool(relabel))) if wanted]  # fmt: skip
+                                        ("review", review), ("relabel", bool(relabel)))
+              if wanted]  # fmt: skip
     if len(chosen) != 1:
-        raise InputError("one decision at a time", fix="use --remove, --approve or --relabel")
+        raise InputError(
+            "one decision at a time", fix="use --remove, --approve, --review or --relabel"
+        )
     action: Any = chosen[0]
     labels: Any = dict(map(_label, relabel or ()))
     made = write_down(open_project_at(folder), rows, action, reason=reason, by=by, fields=labels)

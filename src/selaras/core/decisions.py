@@ -13,7 +13,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import append_jsonl, read_jsonl
 from selaras.core.records import Query, Record
 
-Action = Literal["remove", "approve", "relabel", "restore"]
+Action = Literal["remove", "review", "approve", "relabel", "restore"]
 Label = Literal["kind", "expected", "policies", "use_case", "response_label"]
 
 
@@ -22,7 +22,8 @@ class Decision(Record):
 
     `fields` are the new values of a `relabel`: labels only, never the text or the id. `audit` names
     the finding that a decision answers ("duplicates/exact") and `batch` the `--fix` that made it; a
-    `restore` with either undoes only the decisions that carry the same.
+    `restore` with either undoes only the decisions that carry the same. `content` is the
+    fingerprint of the row that a reviewer saw: an approval does not hold for a text changed since.
     """
 
     record: str
@@ -33,6 +34,7 @@ class Decision(Record):
     fields: dict[Label, str | list[str]] = Field(default_factory=dict)
     audit: str | None = None
     batch: str | None = None
+    content: str | None = None
 
     def undoes(self, other: "Decision") -> bool:
         """Return whether this decision, a `restore`, takes back an earlier one about its row."""

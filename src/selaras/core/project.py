@@ -120,6 +120,18 @@ class AuditSettings(Record):
         return value
 
 
+class ReviewSettings(Record):
+    """Which share of the rows of each origin a person must approve before a lever may use them.
+
+    Rows are drawn by a hash of their ids, so that the draw is the same for everybody and a row
+    cannot be drawn again until it passes.
+    """
+
+    person: Share = 0.0
+    public: Share = 0.0
+    model: Share = 1.0
+
+
 class ProjectFile(Record):
     """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored.
 
@@ -145,6 +157,7 @@ class ProjectFile(Record):
     gates: tuple[Gate, ...] = ()
     candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()
+    review: ReviewSettings = ReviewSettings()
     tune: Tuning = Tuning()
     seed: int = 0
 

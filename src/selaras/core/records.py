@@ -14,6 +14,8 @@ from selaras.core.fingerprint import fingerprint, normalise
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[\w][\w.:-]{0,127}$")]
 Role = Literal["system", "user", "assistant"]
+# Who wrote a row: a person of the project, a model, or the authors of a public set.
+Origin = Literal["person", "model", "public"]
 
 
 class Kind(StrEnum):
@@ -49,6 +51,14 @@ class Message(Record):
 Conversation = tuple[Message, ...]
 
 
+class Making(Record):
+    """How a model wrote a row: which one, under which instructions (their hash), for which cell."""
+
+    model: str
+    prompt: str
+    cell: str = ""
+
+
 class Query(Record):
     """A query without a response, with what is known of it.
 
@@ -56,7 +66,8 @@ class Query(Record):
     messages before the query. `cluster` names the rows that must stay on one side of a split (a
     malicious row and its look-alike, paraphrases of one seed); `topic` what the row is about or how
     it is made, so that a topic can be left out of development. `licence` and `source` travel with
-    the row; `parents` are the ids of the rows it was made from.
+    the row; `parents` are the ids of the rows it was made from. `origin` is who wrote it, which
+    decides how much of it people review, and `made` how, where a model did.
     """
 
     record: ClassVar[str] = "query"
@@ -74,6 +85,8 @@ class Query(Record):
     parents: tuple[str, ...] = ()
     cluster: str | None = None
     topic: str | None = None
+    origin: Origin = "person"
+    made: Making | None = None
 
     @field_validator("query")
     @classmethod

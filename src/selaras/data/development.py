@@ -136,7 +136,7 @@ def _without_left_out(project: Project, loaded: Rows) -> Rows:
         return loaded
     kept = tuple(row for row in loaded.kept if row.topic not in topics)
     out = [Removal(row.id, LEFT_OUT) for row in loaded.kept if row.topic in topics]
-    return Rows(kept, (*loaded.removed, *out), loaded.places)
+    return Rows(kept, (*loaded.removed, *out), loaded.places, loaded.waiting)
 
 
 def _development(

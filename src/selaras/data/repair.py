@@ -20,6 +20,7 @@ from selaras.core.decisions import (
 )
 from selaras.core.errors import InputError
 from selaras.core.project import Project
+from selaras.core.records import Query
 from selaras.data.audit import AuditReport
 from selaras.data.rows import load_rows
 from selaras.policy import check_rows, load_policies
@@ -60,9 +61,8 @@ def decide(
     the row cannot have, and a relabel without labels; nothing is then written.
     """
     loaded = load_rows(project)
-    known = {row.id: row for row in loaded.kept} | {
-        removal.record: None for removal in loaded.removed
-    }
+    known: dict[str, Query | None] = {removal.record: None for removal in loaded.removed}
+    known |= {row.id: row for row in (*loaded.kept, *loaded.waiting)}
     if unknown := [name for name in rows if name not in known]:
         raise InputError(
             f"no row {unknown[0]!r} to decide about", path=project.root,
@@ -72,7 +72,10 @@ def decide(
         raise InputError("a relabel names labels, and nothing else does",
                          fix="write: --relabel expected=answer")  # fmt: skip
     shared = {"action": action, "reason": reason, "by": by, "at": now(), "fields": fields or {}}
-    made = [checked(Decision, {"record": name, **shared}) for name in rows]
+    made = [
+        checked(Decision, {"record": name, "content": _content(known[name], action), **shared})
+        for name in rows
+    ]
     kept, _ = apply_decisions([row for name in rows if (row := known[name])], made)
     check_rows(kept, load_policies(project), project.file.use_cases)
     record_decisions(project.decisions, made)
@@ -112,6 +115,11 @@ def restore(
     unique = list({(d.record, d.audit, d.batch): d for d in undone}.values())
     record_decisions(project.decisions, unique)
     return unique
+
+
+def _content(row: Query | None, action: Action) -> str | None:
+    """Return what an approval is about: the text that was seen."""
+    return row.fingerprint if row and action in {"approve", "review"} else None
 
 
 def _undoing(decision: Decision, whole: bool, by: str) -> Decision:

@@ -11,6 +11,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import read_jsonl, replacing, write_jsonl
 from selaras.core.project import FILE, Project
 from selaras.core.records import Example, Preference, Query
+from selaras.data.review import WAITS, in_use
 from selaras.policy import check_overrides, check_rows, load_policies
 
 Place = tuple[Path, int]
@@ -18,11 +19,15 @@ Place = tuple[Path, int]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows that stand, those taken out with reasons, and where each was read."""
+    """The rows that stand, those taken out with reasons, and where each was read.
+
+    `waiting` are the rows that a person has yet to approve; each is among the removals too.
+    """
 
     kept: tuple[Query, ...]
     removed: tuple[Removal, ...]
     places: Mapping[str, Place]
+    waiting: tuple[Query, ...] = ()
 
 
 def parse_row(value: Mapping[str, Any], path: Path | None = None, line: int | None = None) -> Query:
@@ -72,13 +77,16 @@ def load_rows(project: Project) -> Rows:
     check_overrides(policies, project.file.use_cases, path=project.root / FILE)
     check_rows(rows, policies, project.file.use_cases, places=places)
     try:
-        kept, removed = apply_decisions(rows, read_decisions(project.decisions))
+        decisions = read_decisions(project.decisions)
+        kept, removed = apply_decisions(rows, decisions)
+        kept, waiting = in_use(kept, decisions, project.file.review)
+        removed += [Removal(row.id, f"{WAITS} (origin: {row.origin})") for row in waiting]
         check_rows(kept, policies, project.file.use_cases)
     except InputError as error:
         raise InputError(
             error.what, path=project.decisions, line=error.line, field=error.field, fix=error.fix
         ) from error
-    return Rows(tuple(kept), tuple(removed), places)
+    return Rows(tuple(kept), tuple(removed), places, tuple(waiting))
 
 
 def write_rows(path: Path, rows: Iterable[Query]) -> None:
