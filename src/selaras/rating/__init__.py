@@ -1,0 +1,1 @@
+"""People label, disagree, and are listened to: tasks, raters, votes, agreement, adjudication."""

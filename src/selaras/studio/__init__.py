@@ -1,0 +1,1 @@
+"""The local web app. Its first part is the rating page."""
