@@ -18,22 +18,15 @@ refusal rules, on the half of the prompts that they were not developed on, and t
 refusal strings of `refusal_judge.py`. No text of a row is printed.
 """
 
-import argparse
-import json
-import platform
-import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import arguments, data_option, finish, lacking, report, timed, versions
 from numpy.typing import NDArray
+from refusal_judge import FILES, judges, read
 
-sys.path.insert(0, str(Path(__file__).parent))
-from refusal_judge import FILES, ROOT, judges, read
-
-from selaras.core.files import write_json
 from selaras.stats import ppi_mean, wilson
 
 LABELS = (50, 100, 200)
@@ -43,22 +36,15 @@ Bits = NDArray[np.bool_]
 
 def main() -> int:
     """Print the table; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--quick", action="store_true", help="100 draws, the refusal rules only")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
+    parser = arguments(__doc__, quick="100 draws, the refusal rules only")
+    data_option(parser)
     options = parser.parse_args()
     folder = options.data / "xstest"
-    missing = [name for name in FILES if not (folder / f"completions_{name}.csv").is_file()]
-    if missing:
-        print(f"skipped: {folder} lacks completions_{missing[0]}.csv (see shared/data/README.md)")
+    if missing := lacking(folder, [f"completions_{name}.csv" for name in FILES]):
+        print(missing)
         return 0
     result = measured(folder, draws=100 if options.quick else 1000, quick=options.quick)
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, result, shown)
 
 
 def measured(folder: Path, *, draws: int, quick: bool) -> dict[str, Any]:
@@ -76,22 +62,10 @@ def measured(folder: Path, *, draws: int, quick: bool) -> dict[str, Any]:
         for file, (people, judged) in told.items():
             other = told[FILES[(FILES.index(file) + 1) % len(FILES)]]
             for n in LABELS:
-                begun, wall = time.process_time(), time.perf_counter()
-                figures = _figures(people, judged, other, n, draws)
-                spent = {
-                    "cpu_seconds": round(time.process_time() - begun, 2),
-                    "wall_seconds": round(time.perf_counter() - wall, 2),
-                }
+                spent, figures = timed(lambda: _figures(people, judged, other, n, draws))  # noqa: B023
                 about = {"name": name, "ours": name == "refusal-rules", "model": file, "labels": n}
                 out.append({**about, **_errors(people, judged), **figures, **spent})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
-        "draws": draws,
-        "peak_mb": round(peak, 1),
-        "rows": out,
-    }
+    return report(out, versions("numpy"), draws=draws)
 
 
 def _errors(people: Bits, judged: Bits) -> dict[str, float]:

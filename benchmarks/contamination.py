@@ -19,22 +19,17 @@ and .85. No text of a row is printed. Left out: an LLM judge on the retrieved pa
 package registry.
 """
 
-import argparse
 import csv
-import importlib.metadata
 import json
-import platform
 import random
-import resource
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import arguments, data_option, finish, lacking, report, timed, versions
 
-from selaras.core.files import write_json
 from selaras.core.fingerprint import normalise, seed_from
 from selaras.core.records import Query
 from selaras.data import contamination
@@ -47,7 +42,6 @@ from selaras.data.similarity import closest
 from selaras.data.sketch import hashed_grams, make_sketch
 from selaras.stats import wilson
 
-ROOT = Path(__file__).resolve().parent.parent
 HALVES = ("fit", "test")
 CLEAN = 2000
 Flags = set[int]
@@ -55,35 +49,24 @@ Flags = set[int]
 
 def main() -> int:
     """Print the tables; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser = arguments(__doc__, quick="an eighth of GSM8K")
+    data_option(parser)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/selaras/benchmarks")
     parser.add_argument("--grid", action="store_true", help="the fit half at other thresholds")
-    parser.add_argument("--quick", action="store_true", help="an eighth of GSM8K")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
-    parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     options = parser.parse_args()
     needed = ("gsm8k/test.jsonl", "llm_decontaminator/rephrase_gsm8k.jsonl",
               "xstest/xstest_prompts.csv", "self_instruct/seed_tasks.jsonl")  # fmt: skip
-    missing = [name for name in needed if not (options.data / name).is_file()]
-    if missing:
-        print(f"skipped: {options.data} lacks {missing[0]} (see its README.md)")
+    if missing := lacking(options.data, needed):
+        print(missing)
         return 0
-    result: dict[str, Any] = {
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
-        "versions": {"python": platform.python_version(), "encoder": ENCODER,
-                     "numpy": importlib.metadata.version("numpy")},
-        "thresholds": {"paraphrase": contamination.PARAPHRASE,
-                       "without_numbers": contamination.PARAPHRASE_WITHOUT_NUMBERS},
-    }  # fmt: skip
+    thresholds = {"paraphrase": contamination.PARAPHRASE,
+                  "without_numbers": contamination.PARAPHRASE_WITHOUT_NUMBERS}  # fmt: skip
     gsm8k = Gsm8k(options.data, options.cache, 8 if options.quick else 1)
-    result["rows"] = [*gsm8k.table(), *xstest(options.data)]
+    result = report([*gsm8k.table(), *xstest(options.data)],
+                    versions("numpy") | {"encoder": ENCODER}, thresholds=thresholds)  # fmt: skip
     if options.grid:
         result["grid"] = gsm8k.grid()
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, result, shown)
 
 
 class Gsm8k:
@@ -226,17 +209,6 @@ def rates(flags: Flags, copies: Sequence[int], clean: Sequence[int]) -> dict[str
         "clean": len(clean), "false_positive_rate": round(alarms.value, 4),
         "false_positive_interval": [round(alarms.low, 4), round(alarms.high, 4)],
     }  # fmt: skip
-
-
-def timed(method: Callable[[], Flags]) -> tuple[dict[str, float], Flags]:
-    """Return what a method cost (vectors apart) and what it flagged."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    flags = method()
-    return {
-        "wall_seconds": round(time.perf_counter() - wall, 3),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-    }, flags
 
 
 def shown(result: dict[str, Any]) -> str:

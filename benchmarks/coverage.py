@@ -15,20 +15,14 @@ Peers: statsmodels' Wilson and exact intervals are the same arithmetic (tests ho
 what is compared here is what people use instead: Wald, and Wilson on rows as if independent.
 """
 
-import argparse
-import json
-import platform
-import resource
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import arguments, finish, report, timed, versions
 from numpy.typing import NDArray
 
-from selaras.core.files import write_json
 from selaras.stats import (
     clopper_pearson,
     clustered_wilson,
@@ -50,20 +44,13 @@ Bits = NDArray[np.bool_]
 
 def main() -> int:
     """Print the table; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer draws and rates, n to 100")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
-    options = parser.parse_args()
+    options = arguments(__doc__, quick="fewer draws and rates, n to 100").parse_args()
     result = measured(
         SIZES[: 2 if options.quick else 3],
         draws=100 if options.quick else 400,
         rates=13 if options.quick else 17,
     )
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, result, shown)
 
 
 def measured(sizes: tuple[int, ...], draws: int, rates: int) -> Found:
@@ -72,21 +59,13 @@ def measured(sizes: tuple[int, ...], draws: int, rates: int) -> Found:
     rows = []
     for n in sizes:
         for measure in (_single, _paired, _gates, _clustered, _clustered_paired, _ppi):
-            begun = time.process_time()
-            for name, ours, covered in measure(n, grid, draws):
+            cost, found = timed(lambda: list(measure(n, grid, draws)))  # noqa: B023
+            for name, ours, covered in found:
                 rows.append(
                     {"name": name, "ours": ours, "n": n, "mean": round(float(np.mean(covered)), 4),
-                     "least": round(float(np.min(covered)), 4),
-                     "cpu_seconds": round(time.process_time() - begun, 2)}
+                     "least": round(float(np.min(covered)), 4), **cost}
                 )  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
-        "draws": draws,
-        "peak_mb": round(peak, 1),
-        "rows": rows,
-    }
+    return report(rows, versions("numpy"), draws=draws)
 
 
 def _single(n: int, grid: Any, _: int) -> Iterator[tuple[str, bool, list[float]]]:

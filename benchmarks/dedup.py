@@ -5,7 +5,7 @@
 The corpus is generated (`dedup_corpus.py`): 20 % planted duplicates edited lightly, moderately or
 heavily, 10 % hard negatives (other identity term, other number, same template). Every tool gets the
 same documents, in turns, each in its own environment (`peers/NAME.txt`, made on first use under
---environments) and process; figures are medians over the runs.
+--peers) and process; figures are medians over the runs.
 
 Recall: planted duplicates that a pair ties to a document of their group. Precision: pairs whose two
 documents are of one group. `--scale` also runs ours on 100,000, 300,000 and 1,000,000 documents
@@ -13,75 +13,73 @@ read from shards on disk, and on a million identical rows. Left out: tools of th
 whose defaults (words, long documents) miss most of what is planted here; recall after clustering.
 """
 
-import argparse
-import importlib.metadata
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import venv
 from pathlib import Path
 from typing import Any
 
 from dedup_corpus import STRENGTHS, Corpus, make_corpus
+from measure import (
+    HERE,
+    alternating,
+    arguments,
+    finish,
+    median,
+    peer,
+    peers_option,
+    pin,
+    report,
+    run_apart,
+    versions,
+)
 
-from selaras.core.files import write_json
-
-HERE = Path(__file__).resolve().parent
 OURS = {"selaras": "char-5, J >= .7", "selaras-default": "char-5, J >= .6, guard"}
 PEERS = {"datasketch": "char-5, J >= .7", "rensa": "char-5, J >= .7", "gaoya": "char-5, J >= .7",
          "semhash": "static vectors, cos >= .9"}  # fmt: skip
 # A tool that takes longer than SLOW seconds runs once.
-LIMIT, SLOW = 1800, 60
+SLOW = 60
 
 
 def main() -> int:
     """Print the table; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = arguments(__doc__, quick="5,000 documents, once")
+    peers_option(parser)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tools", nargs="*", choices=[*OURS, *PEERS], default=[*OURS, *PEERS])
     parser.add_argument("--scale", action="store_true", help="ours on up to 1,000,000 documents")
-    parser.add_argument("--quick", action="store_true", help="5,000 documents, once")
-    parser.add_argument("--environments", type=Path, default=Path.home() / ".cache/selaras/peers")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     options = parser.parse_args()
     documents, runs = (5_000, 1) if options.quick else (options.documents, options.runs)
 
     corpus = make_corpus(documents, options.seed)
-    pythons, left_out = _environments(options.tools, options.environments)
+    pythons, left_out = _environments(options.tools, options.peers)
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     with tempfile.TemporaryDirectory() as folder:
         texts = Path(folder) / "corpus.jsonl"
         texts.write_text("".join(json.dumps(text) + "\n" for text in corpus.texts))
-        for _ in range(runs):
-            for name, python in pythons.items():
-                slow = measured[name] and measured[name][0]["wall_seconds"] > SLOW
-                if name not in left_out and not slow:
-                    _measure(name, python, texts, corpus, measured[name], left_out)
-    result = {
-        "machine": {"platform": platform.platform(), "processor": platform.machine(),
-                    "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(),
-                     "numpy": importlib.metadata.version("numpy")}
-        | {name: _pin(name) for name in PEERS},
-        "documents": documents, "runs": runs,
-        "rows": [_median(name, rows) for name, rows in measured.items() if rows],
-        "left_out": left_out,
-    }  # fmt: skip
+        for name in alternating(list(pythons), runs):
+            slow = measured[name] and measured[name][0]["wall_seconds"] > SLOW
+            if name in left_out or slow:
+                continue
+            try:
+                measured[name].append(_measured(name, pythons[name], texts, corpus))
+            except RuntimeError as error:
+                left_out[name] = str(error)
+    result = report(
+        [
+            {"name": name, "ours": name in OURS, "setting": (OURS | PEERS)[name], **median(found)}
+            for name, found in measured.items()
+            if found
+        ],
+        versions("numpy") | {name: pin(name) for name in PEERS},
+        documents=documents, runs=runs, left_out=left_out,
+    )  # fmt: skip
     if options.scale:
         result["scale"] = [_scaled(size) for size in (100_000, 300_000, 1_000_000)]
         result["scale"].append(_scaled(1_000_000, identical=True))
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, result, shown)
 
 
 def figures(pairs: list[tuple[int, int]], corpus: Corpus) -> dict[str, Any]:
@@ -99,59 +97,23 @@ def figures(pairs: list[tuple[int, int]], corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _measure(
-    name: str, python: Path, texts: Path, corpus: Corpus, rows: list[Any], left_out: dict[str, str]
-) -> None:
+def _measured(name: str, python: Path, texts: Path, corpus: Corpus) -> dict[str, Any]:
+    # The tool times its own call, so that imports and reading the corpus are apart.
     out = texts.with_name(f"{name}.json")
-    command = [str(python), str(HERE / "dedup_tools.py"), name, str(texts), str(out)]
-    # One thread, so that CPU seconds are comparable and a second core is not waited for.
-    limits = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    try:
-        subprocess.run(
-            command, check=True, timeout=LIMIT, capture_output=True, text=True,
-            env={**os.environ, **limits},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        left_out[name] = f"took more than {LIMIT} s"
-        return
-    except subprocess.CalledProcessError as error:
-        left_out[name] = (
-            f"failed: {(error.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
-        )
-        return
+    run_apart([python, HERE / "dedup_tools.py", name, texts, out])
     told = json.loads(out.read_text())
     flat = told.pop("pairs")
-    rows.append({**told, **figures([*zip(flat[::2], flat[1::2], strict=True)], corpus)})
-
-
-def _median(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    middle = {key: round(statistics.median(row[key] for row in rows), 4) for key in rows[0]}
-    ours = name in OURS
-    return {"name": name, "ours": ours, "setting": (OURS | PEERS)[name], **middle}
+    return {**told, **figures([*zip(flat[::2], flat[1::2], strict=True)], corpus)}
 
 
 def _environments(tools: list[str], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Return each tool's Python, and the reason where its environment cannot be made."""
     found, left_out = {}, {}
     for name in tools:
-        found[name] = Path(sys.executable)
-        if name in OURS:
-            continue
-        home = folder / name
-        found[name] = home / "bin" / "python"
-        stamp = home / "installed.txt"
-        wanted = (HERE / "peers" / f"{name}.txt").read_text()
-        if stamp.is_file() and stamp.read_text() == wanted:
-            continue
-        venv.create(home, with_pip=True, clear=True)
-        done = subprocess.run(
-            [str(found[name]), "-m", "pip", "install", "-q", "-r", f"{HERE}/peers/{name}.txt"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            left_out[name] = f"cannot be installed: {done.stderr.strip().splitlines()[-1][:200]}"
-        else:
-            stamp.write_text(wanted)
+        try:
+            found[name] = Path(sys.executable) if name in OURS else peer(name, folder)
+        except RuntimeError as error:
+            left_out[name] = str(error)
     return found, left_out
 
 
@@ -163,16 +125,8 @@ def _scaled(size: int, identical: bool = False) -> dict[str, Any]:
             texts = ["The very same row."] * count if identical else make_corpus(count, shard).texts
             path = Path(folder) / f"{shard:08}.jsonl"
             path.write_text("".join(json.dumps({"query": text}) + "\n" for text in texts))
-        command = [sys.executable, str(HERE / "dedup_scale.py"), folder]
-        done = subprocess.run(
-            command, check=True, capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-    return {"documents": size, "identical": identical, **json.loads(done.stdout)}
-
-
-def _pin(name: str) -> str:
-    return (HERE / "peers" / f"{name}.txt").read_text().strip().replace("\n", ", ")
+        _, told = run_apart([sys.executable, HERE / "dedup_scale.py", folder])
+    return {"documents": size, "identical": identical, **json.loads(told)}
 
 
 def shown(result: dict[str, Any]) -> str:
@@ -200,7 +154,4 @@ def shown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    started = time.time()
-    code = main()
-    print(f"{time.time() - started:.0f} s", file=sys.stderr)
-    sys.exit(code)
+    sys.exit(main())

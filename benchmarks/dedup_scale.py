@@ -1,10 +1,10 @@
 """Near-duplicates of the shards of a folder; prints what it cost as JSON (see `dedup.py`)."""
 
 import json
-import resource
 import sys
-import time
 from pathlib import Path
+
+from measure import timed
 
 from selaras.data.near import NEAR, near_duplicates_of
 from selaras.data.shards import read_shards
@@ -13,17 +13,9 @@ from selaras.data.shards import read_shards
 def main() -> int:
     """Compare the documents of a folder's shards."""
     shards = sorted(Path(sys.argv[1]).glob("*.jsonl"))
-    wall = time.perf_counter()
-    found = near_duplicates_of(lambda: read_shards(shards, "query"), NEAR)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    told = {
-        "wall_seconds": time.perf_counter() - wall,
-        "cpu_seconds": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1024,
-        "pairs": len(found.pairs),
-        "exact": len(found.content) - len(found.first),
-    }
-    print(json.dumps(told))
+    cost, found = timed(lambda: near_duplicates_of(lambda: read_shards(shards, "query"), NEAR))
+    exact = len(found.content) - len(found.first)
+    print(json.dumps({**cost, "pairs": len(found.pairs), "exact": exact}))
     return 0
 
 

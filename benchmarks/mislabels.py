@@ -16,26 +16,20 @@ cleanlab on TF-IDF, and the nearest neighbours' vote. All use MiniLM where they 
 is timed once a set (`embed_seconds`) and not counted as a method's. No text of a row is printed.
 """
 
-import argparse
 import csv
-import importlib.metadata
 import json
-import platform
-import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import arguments, data_option, finish, mean_figures, report, timed, versions
 from numpy.typing import NDArray
 
-from selaras.core.files import write_json
 from selaras.data.embeddings import open_encoder
 from selaras.data.mislabels import suspect_labels
 
-ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
 SHARE = 0.1
 MOST = 900
@@ -46,46 +40,30 @@ Queue = list[int]
 
 def main() -> int:
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--quick", action="store_true", help="XSTest alone, one seed")
+    parser = arguments(__doc__, quick="XSTest alone, one seed")
+    data_option(parser)
     parser.add_argument("--corpus", help="one set alone, by the start of its name")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.stderr.write(f"{options.data}: no such folder; the data sets are not in the project\n")
         return 2
-    result = measure(options.data, options.quick, options.corpus or "")
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, measured(options.data, options.quick, options.corpus or ""), shown)
 
 
-def measure(folder: Path, quick: bool, corpus: str = "") -> dict[str, Any]:
+def measured(folder: Path, quick: bool, corpus: str = "") -> dict[str, Any]:
     """Return the figures of every method on every set whose name starts with `corpus`."""
     rows = []
     encoder = open_encoder()
     for name, texts, labels in corpora(folder, quick):
         if not name.casefold().startswith(corpus.casefold()):
             continue
-        begun = time.process_time()
-        vectors = encoder.embed(texts)
-        embedding = time.process_time() - begun
+        embedding, vectors = timed(lambda: encoder.embed(texts))  # noqa: B023
         for method, find in methods(texts).items():
             found = [_one(find, vectors, labels, seed) for seed in SEEDS[: 1 if quick else None]]
-            figures = {key: round(float(np.mean([f[key] for f in found])), 3) for key in found[0]}
             rows.append({"name": method, "ours": method.startswith("ours"), "corpus": name,
-                         "n": len(texts), "embed_seconds": round(embedding, 1),
-                         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                         **figures})  # fmt: skip
-    packages = ("cleanlab", "scikit-learn", "numpy", "torch")
-    return {
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "rows": rows,
-    }
+                         "n": len(texts), "embed_seconds": embedding["cpu_seconds"],
+                         **mean_figures(found)})  # fmt: skip
+    return report(rows, versions("cleanlab", "scikit-learn", "numpy", "torch"))
 
 
 def methods(texts: Sequence[str]) -> dict[str, Callable[[Vectors, Labels], Queue]]:
@@ -155,9 +133,7 @@ def _one(
     flipped = np.random.default_rng(seed).choice(len(labels), int(SHARE * len(labels)), False)
     given = labels.copy()
     given[flipped] ^= 1
-    wall, cpu = time.perf_counter(), time.process_time()
-    queue = find(vectors, given)
-    spent = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    spent, queue = timed(lambda: find(vectors, given))
     wrong = set(flipped.tolist())
     hits = len(wrong & set(queue))
     return {

@@ -29,26 +29,21 @@ were independent, so the pooled intervals are somewhat narrow), and judges that 
 No text of a row is printed.
 """
 
-import argparse
 import csv
-import importlib.metadata
 import json
-import platform
-import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selaras.core.files import write_json
+from measure import arguments, data_option, finish, lacking, report, timed, versions
+
 from selaras.core.fingerprint import seed_from
 from selaras.judge.refusal import refusal_rules
 from selaras.stats import cohen_kappa
 
-ROOT = Path(__file__).resolve().parent.parent
 FILES = ("llama2orig", "llama2new", "mistralguard")
 HALVES = ("development", "test")
 LABELS = {"1_full_compliance": "none", "2_full_refusal": "full", "3_partial_refusal": "partial"}
@@ -93,17 +88,12 @@ CUT_AT = 32
 
 def main() -> int:
     """Print the table; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--quick", action="store_true", help="pooled files and final labels only")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
-    parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
+    parser = arguments(__doc__, quick="pooled files and final labels only")
+    data_option(parser)
     options = parser.parse_args()
-
     folder = options.data / "xstest"
-    missing = [name for name in FILES if not (folder / f"completions_{name}.csv").is_file()]
-    if missing:
-        print(f"skipped: {folder} lacks completions_{missing[0]}.csv (see shared/data/README.md)")
+    if missing := lacking(folder, [f"completions_{name}.csv" for name in FILES]):
+        print(missing)
         return 0
     rows = list(read(folder))
     result = measured(rows, quick=options.quick)
@@ -112,10 +102,7 @@ def main() -> int:
     graded = options.data / "openai_safety_rbr" / "rbr_gold_train.jsonl"
     if graded.is_file():
         result["short"] += short("openai_safety_rbr", list(read_graded(graded)))
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result, indent=2) if options.json else shown(result))
-    return 0
+    return finish(options, result, shown)
 
 
 def half_of(prompt_id: str) -> str:
@@ -185,13 +172,7 @@ def measured(rows: list[Row], *, quick: bool) -> dict[str, Any]:
     truths, files = (TRUTHS[:1], ("pooled",)) if quick else (TRUTHS, ("pooled", *FILES))
     out: list[dict[str, Any]] = []
     for name, judge in compared.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        values = [judge(row) for row in rows]
-        spent = {
-            "wall_seconds": round(time.perf_counter() - wall, 4),
-            "cpu_seconds": round(time.process_time() - cpu, 4),
-            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        }
+        spent, values = timed(lambda: [judge(row) for row in rows])  # noqa: B023
         for half in HALVES:
             for file in files:
                 picked = [
@@ -203,15 +184,7 @@ def measured(rows: list[Row], *, quick: bool) -> dict[str, Any]:
                     figures = _figures([labels[truth] for labels, _ in picked], picked)
                     about = {"name": name, "ours": name == "refusal-rules", "half": half}
                     out.append({**about, "file": file, "against": truth, **figures, **spent})
-    return {
-        "machine": {"platform": platform.platform(), "processor": platform.machine()},
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": importlib.metadata.version("numpy"),
-            "judge": refusal_rules.identity,
-        },
-        "rows": out,
-    }
+    return report(out, versions("numpy") | {"judge": refusal_rules.identity})
 
 
 def _figures(truth: list[str], picked: Sequence[tuple[Any, str | None]]) -> dict[str, Any]:

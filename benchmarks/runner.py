@@ -6,27 +6,31 @@ The same work for both, each in a fresh process, taking turns: N queries, a mode
 same at once (an async function behind our `python:`, `mockllm/model` in Inspect), each answer
 journalled and judged, figures and log written. CPU is that of the whole process, children too,
 imports included; `setup` is what it took until the first row could be asked, `ms_a_row` the rest.
-The peer lives in an environment of its own under --peers, made with:
-
-    python -m venv FOLDER/inspect && FOLDER/inspect/bin/pip install -r benchmarks/peers/inspect.txt
+The peer lives in an environment of its own under --peers, made on first use.
 
 What this leaves out: real endpoints (their time is the same for both), Inspect's sandboxes and
 tools, our clusters and intervals' worth, and `--max-connections`, which Inspect has at its default.
 """
 
-import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from measure import (
+    ROOT,
+    alternating,
+    arguments,
+    finish,
+    median,
+    peer,
+    peers_option,
+    pin,
+    report,
+    run_apart,
+    versions,
+)
+
 SIZES, QUICK_SIZES = (1_000, 10_000), (300,)
 TURNS, QUICK_TURNS = 3, 1
 
@@ -83,40 +87,31 @@ print(setup)
 
 def main() -> int:
     """Run the benchmark and print its table, or JSON."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="300 rows, one turn")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--out", type=Path, help="write JSON to this file too")
-    parser.add_argument("--peers", type=Path, default=Path.home() / ".cache/selaras-peers")
-    given = parser.parse_args()
-    result = measured(given.peers, given.quick)
-    if given.out:
-        given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2) if given.json else shown(result))
-    return 0
+    parser = arguments(__doc__, quick="300 rows, one turn")
+    peers_option(parser)
+    options = parser.parse_args()
+    return finish(options, measured(options.peers, options.quick), shown)
 
 
 def measured(peers: Path, quick: bool) -> dict[str, Any]:
     """Return the figures of all runs: medians over the turns."""
-    pythons = {"selaras": (sys.executable, OURS)}
-    peer = peers / "inspect" / "bin" / "python"
-    if peer.is_file():
-        pythons["inspect"] = (str(peer), INSPECT)
-    else:
-        sys.stderr.write(f"no environment at {peer.parent.parent}: Inspect is left out\n")
+    pythons, left_out = {"selaras": (Path(sys.executable), OURS)}, {}
+    try:
+        pythons["inspect"] = (peer("inspect", peers), INSPECT)
+    except RuntimeError as error:
+        left_out["inspect"] = str(error)
     runs: dict[tuple[str, int], list[dict[str, float]]] = {}
-    for turn in range(QUICK_TURNS if quick else TURNS):
+    for name in alternating(list(pythons), QUICK_TURNS if quick else TURNS):
         for rows in QUICK_SIZES if quick else SIZES:
-            for name in sorted(pythons, reverse=bool(turn % 2)):
-                runs.setdefault((name, rows), []).append(_run(*pythons[name], rows))
-    return {
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
-        "versions": {name: _version(python, name) for name, (python, _) in pythons.items()},
-        "rows": [
-            {"name": name, "ours": name == "selaras", "rows": rows, **_median(found)}
+            runs.setdefault((name, rows), []).append(_run(*pythons[name], rows))
+    return report(
+        [
+            {"name": name, "ours": name == "selaras", "rows": rows, **median(found)}
             for (name, rows), found in runs.items()
         ],
-    }
+        versions("selaras") | {"inspect": pin("inspect")},
+        left_out=left_out,
+    )
 
 
 def shown(result: dict[str, Any]) -> str:
@@ -135,37 +130,15 @@ def shown(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _run(python: str, program: str, rows: int) -> dict[str, float]:
-    source = str(HERE.parent / "src") if program is OURS else ""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
-        begun = time.perf_counter()
-        process = subprocess.Popen(
-            [python, "-c", program, str(rows), folder],
-            stdout=said, env={**os.environ, "PYTHONPATH": source},
-        )  # fmt: skip
-        # What this one child used, with all that it waited for itself.
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begun
-        said.seek(0)
-        if status:
-            raise SystemExit(f"{python}: the run of {rows} rows failed")
-        setup = float(said.read().split()[-1])
-    cpu = used.ru_utime + used.ru_stime
+def _run(python: Path, program: str, rows: int) -> dict[str, float]:
+    source = str(ROOT / "src") if program is OURS else ""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [python, "-c", program, str(rows), folder]
+        cost, said = run_apart(command, env={"PYTHONPATH": source})
+    setup = float(said.split()[-1])
     return {
-        "wall_seconds": wall, "cpu_seconds": cpu, "setup_seconds": setup,
-        "ms_a_row": 1000 * (cpu - setup) / rows, "peak_mb": used.ru_maxrss / 1024,
+        **cost, "setup_seconds": setup, "ms_a_row": 1000 * (cost["cpu_seconds"] - setup) / rows,
     }  # fmt: skip
-
-
-def _median(found: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(statistics.median(run[name] for run in found), 3) for name in found[0]}
-
-
-def _version(python: str, name: str) -> str:
-    package = {"selaras": "selaras", "inspect": "inspect-ai"}[name]
-    code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "from source"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """The calibration benchmark: skips without data; PPI++ covers, the judge alone does not."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from benchmark_scripts import open_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "xstest"
@@ -13,11 +14,7 @@ DATA = ROOT.parent / "shared" / "data" / "xstest"
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = ROOT / "benchmarks" / "calibration.py"
-    spec = importlib.util.spec_from_file_location("calibration_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return open_benchmark("calibration")
 
 
 def test_without_the_data_it_skips_and_says_so(benchmark, tmp_path, capsys, monkeypatch) -> None:

@@ -1,6 +1,5 @@
 """The refusal benchmark skips without data, cuts by prompt, and beats the strings with it."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,21 +7,15 @@ from types import ModuleType
 
 import pytest
 
+from benchmark_scripts import open_benchmark
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "xstest"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "refusal_judge_benchmark", ROOT / "benchmarks" / "refusal_judge.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return open_benchmark("refusal_judge")
 
 
 def test_without_the_data_it_skips_and_says_so(

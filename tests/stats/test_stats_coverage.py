@@ -1,20 +1,18 @@
 """Coverage: what docs/evaluate.md shows holds, with fewer draws."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from benchmark_scripts import open_benchmark
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("coverage_", ROOT / "benchmarks" / "coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return open_benchmark("coverage")
 
 
 def test_a_wrong_interval_would_be_seen(benchmark: ModuleType) -> None:
