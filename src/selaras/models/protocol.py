@@ -26,7 +26,9 @@ class Generation:
     counts as the model reports them, 0 where it does not. `served` is the model that answered
     where an endpoint named another than was asked for; `cached` says that no call was made.
     `first` holds the likeliest first tokens with their log-probabilities (nats), where
-    `first_tokens` was called and they can be had.
+    `first_tokens` was called and they can be had. `guard` says what a guard in front of the model
+    did (`action`, `side`, `policy`, `stage`, `score`, `threshold`): a text that it blocked is its
+    message, whatever the words.
     """
 
     index: int
@@ -39,6 +41,7 @@ class Generation:
     served: str | None = None
     cached: bool = False
     first: tuple[tuple[str, float], ...] = ()
+    guard: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,14 @@ Text = Annotated[str, AfterValidator(_says_something)]
 
 
 class Desired(Record):
-    """What the assistant should do with a query that asks for a violation."""
+    """What the assistant should do with a query that asks for a violation.
+
+    `message` is what a guard shows the user in place of a text that it blocks.
+    """
 
     expected: Expected
     guidance: Text
+    message: Text | None = None
 
 
 class Policy(Record):
