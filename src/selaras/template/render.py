@@ -9,6 +9,7 @@ from selaras.core.records import Message, Query
 from selaras.template.prompt import (
     INPUT,
     QUERY,
+    Filled,
     Literal,
     Piece,
     PromptTemplate,
@@ -29,9 +30,10 @@ class _Stretch:
 def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
     """Return the messages of a row under a template.
 
-    The row's earlier turns stand before the template's last turn. Raises InputError for a variable
-    without a value, and for a value that has no place in the template: input that never reaches the
-    model would make every figure meaningless.
+    The row's earlier turns stand before the template's last turn. A variable without a value takes
+    the template's `input.default`. Raises InputError for a variable without either, for few-shot
+    examples whose rows were not read, and for a value that has no place in the template: input
+    that never reaches the model would make every figure meaningless.
 
     >>> from selaras.template.prompt import PLAIN
     >>> case = UseCase(id="answer", title="Answer")
@@ -42,6 +44,11 @@ def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
         raise InputError(
             f"row {row.id}: a context value cannot be called {name!r}", field="context",
             fix="give it another name",
+        )  # fmt: skip
+    if template.unfilled:
+        raise InputError(
+            f"the few-shot examples were not read: {', '.join(template.unfilled[:3])}",
+            field="selaras.examples", fix="fill the template with with_examples first",
         )  # fmt: skip
     values = {**row.context, QUERY: row.query}
     inner = parse_pieces(use_case.input)
@@ -57,7 +64,8 @@ def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
                 for i, m in enumerate(row.turns, number)
             ]
         origin = _origin(turn, number, template)
-        stretches = _stretches(turn.pieces, origin, values, inner, used)
+        given = {**template.front.input.default, **values}
+        stretches = _stretches(turn.pieces, origin, given, inner, used)
         position = 0
         for stretch in stretches:
             end = position + len(stretch.text)
@@ -68,6 +76,18 @@ def render(template: PromptTemplate, row: Query, use_case: UseCase) -> Rendered:
         messages.append(Message(role=turn.role, content="".join(s.text for s in stretches)))
     _nothing_lost(row, used)
     return Rendered(tuple(messages), tuple(segments))
+
+
+def written_input(row: Query, use_case: UseCase) -> str:
+    """Return the row as its use case writes it: what {{input}} stands for.
+
+    >>> case = UseCase(id="sum", title="Sum up", input="{{query}} ({{article}})")
+    >>> written_input(Query(id="a", query="Sum up", context={"article": "Moss"}), case)
+    'Sum up (Moss)'
+    """
+    values = {**row.context, QUERY: row.query}
+    pieces = parse_pieces(use_case.input)
+    return "".join(s.text for s in _stretches(pieces, "user", values, (), set()))
 
 
 def _origin(turn: Turn, number: int, template: PromptTemplate) -> Origin:
@@ -85,8 +105,11 @@ def _stretches(
 ) -> list[_Stretch]:
     made: list[_Stretch] = []
     for piece in pieces:
-        if isinstance(piece, Literal):
-            made.append(_Stretch(piece.text, origin))
+        if isinstance(piece, Filled):
+            made.append(_Stretch(piece.text, "few_shot", piece.mark))
+        elif isinstance(piece, Literal):
+            example = (piece.mark or "").startswith("example:")
+            made.append(_Stretch(piece.text, "few_shot" if example else origin, piece.mark))
         elif piece.name == INPUT:
             if any(isinstance(p, Variable) and p.name == INPUT for p in inner):
                 raise InputError(
