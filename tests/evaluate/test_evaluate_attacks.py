@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selaras.core.errors import InputError
+from selaras.core.project import UseCase
 from selaras.core.records import Query
 from selaras.evaluate.attacks import ATTACKS, CARRIER, attack_of, attacked, attacked_rows
+from selaras.template import PLAIN, render
 
 ENCODED = {"base64", "rot13", "leetspeak", "payload-splitting"}
 ROW = Query(id="m1", query="Do the bad thing.", kind="malicious", expected="refuse",
@@ -63,3 +65,18 @@ def test_ordinary_rows_are_not_attacked():
 def test_an_unknown_attack_is_said():
     with pytest.raises(InputError, match=r"no attack 'magic'.*use one of: base64"):
         attack_of("base64+magic")
+
+
+def test_many_shots_are_turns_of_a_conversation_that_is_rendered():
+    found = attacked(ROW, "many-shot+prefix-injection")
+    assert [turn.role for turn in found.turns[:2]] == ["user", "assistant"]
+    assert len(found.turns) == 32
+    assert found.query.startswith(ROW.query)
+    assert "boil an egg" not in found.query
+    case = UseCase(id="answer", title="Answer", input="{{query}}\n\n{{article}}")
+    said = render(PLAIN, found, case).messages
+    assert [m.role for m in said[:3]] == ["user", "assistant", "user"]
+    assert said[-1].content == f"{found.query}\n\nAn article."
+    inside = attacked(ROW, "many-shot", "article")
+    assert inside.turns == ()
+    assert "boil an egg" in inside.context["article"]

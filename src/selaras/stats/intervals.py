@@ -5,7 +5,6 @@ the default, since it keeps its coverage at small n and near 0 and 1. Clopper-Pe
 bound that must never be too low. The clustered form is for rows that come in groups.
 """
 
-import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -101,8 +100,9 @@ def clustered_wilson(
     """Return the rate of clustered outcomes with Wilson's interval at the effective sample size.
 
     The design effect is the cluster-robust variance of the mean over its variance under
-    independence. Where it is above 1, the effective size is n over it, times (z / t)^2, at least 1
-    row. At a rate of 0 or 1 the data show no design effect, so the interval is plain `wilson` on
+    independence. The effective size is n over it, times (z / t)^2, at least 1 row and at most n:
+    cut after the adjustment and not before, so that no interval jumps where the effect passes 1,
+    and a swap of hits and misses mirrors it. At a rate of 0 or 1 the data show no design effect, so the interval is plain `wilson` on
     the rows: too narrow where rows repeat one another. Simulated coverage: benchmarks/coverage.py.
 
     Source: Kish (1965) design effect; effective-size Wilson with the t adjustment as in Korn &
@@ -136,11 +136,9 @@ def clustered_wilson(
     rate = hits / n
     independent = rate * (1 - rate) / (n - 1)
     effect = robust_variance(groups) / independent
-    if effect <= 1:
-        return dataclasses.replace(wilson(hits, n, confidence), method="clustered-wilson")
-    # One cluster has infinite variance; it still counts as one row, not as none.
     shrunk = two_sided_z(confidence) / two_sided_t(confidence, _degrees(groups))
-    size = n / effect * shrunk**2
+    size = min(n, n * shrunk**2 / effect) if effect > 0 else n
+    # One cluster has infinite variance; it still counts as one row, not as none.
     low, high = score_bounds(rate, max(1.0, size), confidence)
     return Interval(rate, low, high, n, "clustered-wilson")
 
