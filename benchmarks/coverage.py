@@ -27,6 +27,7 @@ from selaras.stats import (
     clopper_pearson,
     clustered_wilson,
     difference_bounds,
+    mean_bounds,
     paired_difference,
     ppi_mean,
     rate_bounds,
@@ -114,10 +115,14 @@ def _gates(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[floa
     ]
     yield "gate: Tango, corrected", True, held
     rng = np.random.default_rng(n)
-    rate, difference = [], []
+    rate, difference, means = [], [], []
     for p in grid:
-        hits = np.zeros(2)
+        hits, sure = np.zeros(3), _mean_grade(p)
         for _ in range(draws):
+            # Grades of 1 to 5 as shares of the way, most of them at two neighbours.
+            grades = np.round(4 * np.clip(rng.beta(4 * p, 4 * (1 - p), n), 0, 1)) / 4
+            bounds = mean_bounds(list(grades), range(n))
+            hits[2] += bounds.low <= sure <= bounds.high
             clusters = _unequal(n, rng)
             size = clusters.max() + 1
             before, after = rng.random(size) < p, rng.random(size) < min(0.98, p + 0.05)
@@ -129,8 +134,10 @@ def _gates(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[floa
             hits[1] += bounds.low <= min(0.98, p + 0.05) - p <= bounds.high
         rate.append(hits[0] / draws)
         difference.append(hits[1] / draws)
+        means.append(hits[2] / draws)
     yield "gate: rates of repeated rows", True, rate
     yield "gate: differences of repeated rows", True, difference
+    yield "gate: mean grades", True, means
 
 
 def _clustered(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[float]]]:
@@ -255,6 +262,12 @@ def _sizes(n: int, rng: Any) -> Any:
     while sum(sizes) < n:
         sizes.append(min(int(rng.integers(1, 6)), n - sum(sizes)))
     return np.repeat(np.arange(len(sizes)), sizes)
+
+
+def _mean_grade(p: float) -> float:
+    """Return the mean of rounded beta draws, by a million of them."""
+    drawn = np.random.default_rng(0).beta(4 * p, 4 * (1 - p), 1_000_000)
+    return float(np.mean(np.round(4 * drawn) / 4))
 
 
 def _unequal(n: int, rng: Any) -> Any:

@@ -11,6 +11,8 @@ from selaras.stats.bootstrap import bca
 from selaras.stats.bounds import (
     difference_bounds,
     effective_clusters,
+    mean_bounds,
+    mean_level,
     pairs_to_decide,
     rate_bounds,
     rows_to_decide,
@@ -32,6 +34,8 @@ __all__ = [
     "difference_bounds",
     "effective_clusters",
     "holm",
+    "mean_bounds",
+    "mean_level",
     "paired_difference",
     "paired_n",
     "pairs_to_decide",

@@ -102,8 +102,9 @@ def clustered_wilson(
     The design effect is the cluster-robust variance of the mean over its variance under
     independence. The effective size is n over it, times (z / t)^2, at least 1 row and at most n:
     cut after the adjustment and not before, so that no interval jumps where the effect passes 1,
-    and a swap of hits and misses mirrors it. At a rate of 0 or 1 the data show no design effect, so the interval is plain `wilson` on
-    the rows: too narrow where rows repeat one another. Simulated coverage: benchmarks/coverage.py.
+    and a swap of hits and misses mirrors it. At a rate of 0 or 1 the data show no design effect, so
+    the interval is plain `wilson` on the rows: too narrow where rows repeat one another. Simulated
+    coverage: benchmarks/coverage.py.
 
     Source: Kish (1965) design effect; effective-size Wilson with the t adjustment as in Korn &
     Graubard (1998) and Dean & Pagano (2015), J. Survey Stat. Methodol. 3:484-503. Both variances
