@@ -27,6 +27,7 @@ class Marked:
     sides: frozenset[Any] = frozenset({"query", "response"})
     hold: int = 0
     only_unsure: bool = False
+    quick: bool = True
     policy: str = "harassment"
     clear: float | None = None
 

@@ -70,6 +70,11 @@ class Guard:
         own = [stage.hold for stage in self.stages if "response" in stage.sides]
         return max(own, default=0)
 
+    @property
+    def quick(self) -> bool:
+        """Whether a check of a short text takes a millisecond or two and waits for nothing."""
+        return all(stage.quick for stage in self.stages)
+
     def releasable(self, text: str) -> int:
         """Return how many characters of a growing response may leave, once they were checked.
 

@@ -116,6 +116,11 @@ class Stage(Protocol):
         ...
 
     @property
+    def quick(self) -> bool:
+        """Whether a check of a short text takes a millisecond or two and waits for nothing."""
+        ...
+
+    @property
     def identity(self) -> dict[str, Any]:
         """All that decides its scores, as JSON values."""
         ...

@@ -55,6 +55,7 @@ class Rules:
     rules: tuple[Rule, ...] = ()
     personal: tuple[PersonalRule, ...] = ()
     only_unsure: bool = field(default=False, init=False)
+    quick: bool = field(default=True, init=False)
 
     @property
     def name(self) -> str:
