@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import calibrate, compare, data, doctor, evaluate, gate, models, report, start, tune
+from . import calibrate, compare, data, doctor, evaluate, gate, models, prompt, report, start, tune
 
 STORY = """From a written content policy to evidence that the product keeps it.
 
@@ -33,7 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (start, data, tune, evaluate, compare, calibrate, gate, report, models, doctor):
+STAGES = (start, data, prompt, tune, evaluate, compare, calibrate, gate, report, models, doctor)
+for module in STAGES:
     module.register(app)
 
 

@@ -10,10 +10,12 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project, UseCase
 from selaras.core.records import Conversation, Query
 from selaras.core.system import Sampling, System, SystemSpec
+from selaras.data import open_development
 from selaras.models.identities import lazily
 from selaras.models.names import place_of
 from selaras.models.protocol import Model
-from selaras.template import PLAIN, PromptTemplate, load_prompt, render
+from selaras.template import PLAIN, PromptTemplate, read_examples, render, written_input
+from selaras.template.versions import named_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,11 @@ def open_system(
             "guards cannot be measured yet", path=project.root / FILE,
             field=f"systems.{name}.guard", fix="leave it out",
         )  # fmt: skip
-    template = load_prompt(project.root / spec.prompt) if spec.prompt else PLAIN
+    named = named_prompt(project.root, spec.prompt) if spec.prompt else None
+    template = with_rows_read(project, named.template, progress) if named else PLAIN
+    if template.front.model not in {None, spec.model}:
+        progress.say(f"{name}: the prompt was written for {template.front.model}, "
+                     f"and runs on {spec.model} here")  # fmt: skip
     cases = {case.id: case.input for case in project.file.use_cases}
     identity, opening = lazily(spec.model, place_of(project, progress))
     system = System(
@@ -49,11 +55,37 @@ def open_system(
         model=identity,
         template=fingerprint([template.fingerprint, cases]),
         guard=spec.guard,
-        sampling=spec.sampling,
+        sampling=sampling_of(spec, template),
     )
     scheme, _, argument = spec.model.partition(":")
     run = argument.partition("@")[0] if scheme == "run" else None
-    return Opened(system, opening, renderer(project, template), run, spec.prompt)
+    prompt = str(named.path.relative_to(project.root)) if named else None
+    return Opened(system, opening, renderer(project, template), run, prompt)
+
+
+def sampling_of(spec: SystemSpec, template: PromptTemplate) -> Sampling:
+    """Return the sampling of a System: its own fields, else the template's `config`.
+
+    >>> from selaras.template import parse_prompt
+    >>> template = parse_prompt("---\\nconfig: {max_tokens: 7, temperature: 1}\\n---\\n{{input}}")
+    >>> spec = SystemSpec(model="scripted:x", sampling=Sampling(temperature=0.5))
+    >>> sampled = sampling_of(spec, template)
+    >>> sampled.max_tokens, sampled.temperature
+    (7, 0.5)
+    """
+    config = template.front.config or Sampling()
+    own = {name: getattr(spec.sampling, name) for name in spec.sampling.model_fields_set}
+    return config.model_copy(update=own)
+
+
+def with_rows_read(
+    project: Project, template: PromptTemplate, progress: Progress = SILENT
+) -> PromptTemplate:
+    """Return the template with the few-shot examples that it names read from development rows."""
+    if not template.unfilled:
+        return template
+    rows = open_development(project, progress).rows
+    return read_examples(template, rows, lambda row: written_input(row, _use_case(project, row)))
 
 
 def named_systems(project: Project, names: Sequence[str]) -> dict[str, SystemSpec]:
@@ -76,13 +108,15 @@ def named_systems(project: Project, names: Sequence[str]) -> dict[str, SystemSpe
 
 def renderer(project: Project, template: PromptTemplate) -> Callable[[Query], Conversation]:
     """Return the function that turns a row into messages under its use case."""
-    plain = UseCase(id="plain", title="plain")
 
     def rendered(row: Query) -> Conversation:
-        case = project.use_case(row.use_case) if row.use_case else plain
-        return render(template, row, case).messages
+        return render(template, row, _use_case(project, row)).messages
 
     return rendered
+
+
+def _use_case(project: Project, row: Query) -> UseCase:
+    return project.use_case(row.use_case) if row.use_case else UseCase(id="plain", title="plain")
 
 
 def _safe(name: str) -> str:

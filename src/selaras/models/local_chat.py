@@ -34,6 +34,11 @@ class ChatTokenizer:
         # A look-ahead finds overlapping words too: each is cut after its first character.
         self._cuts = re.compile(f"(?=({self._control.pattern}))")
 
+    @property
+    def control_words(self) -> frozenset[str]:
+        """The words of the vocabulary that are control tokens."""
+        return frozenset(self._words)
+
     @cached_property
     def has_system_role(self) -> bool:
         """Whether the chat template accepts a system message and shows it to the model."""
@@ -61,15 +66,7 @@ class ChatTokenizer:
         if not getattr(self.tokenizer, "chat_template", None):
             text = "\n".join(message.content for message in conversation)
             return self._with_bos(self.text_ids(text.translate(_PRIVATE)))
-        clean = tuple(
-            message.model_copy(update={"content": message.content.translate(_PRIVATE)})
-            for message in fold_system(conversation, self.has_system_role)
-        )
-        skeleton = self._render(
-            tuple(m.model_copy(update={"content": _MARK.format(i)}) for i, m in enumerate(clean))
-        )
-        whole = self._render(clean)
-        contents = _contents(clean, skeleton, whole)
+        skeleton, whole, contents = self._laid_out(conversation)
         ids = self._plain_ids(whole)
         own = [self._words[word] for word in self._control.findall(skeleton)]
         brought_in = self._cuts.findall(whole) != self._cuts.findall(skeleton)
@@ -79,6 +76,28 @@ class ChatTokenizer:
         for trusted, text in self._stretches(skeleton, contents):
             ids += self._plain_ids(text) if trusted else self.text_ids(text)
         return ids
+
+    def stretches_told(self, conversation: Conversation) -> list[tuple[int | None, str]]:
+        """Return the prompt as text, in order: (message number, content) and (None, the chat
+        template's own text), the system message folded where the template has no place for it.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            told: list[tuple[int | None, str]] = []
+            for number, message in enumerate(conversation):
+                told += [(None, "\n")] if number else []
+                told.append((number, message.content.translate(_PRIVATE)))
+            return told
+        skeleton, _, contents = self._laid_out(conversation)
+        return [
+            (int(part), contents[int(part)]) if i % 2 else (None, part)
+            for i, part in enumerate(_MARKS.split(skeleton))
+            if i % 2 or part
+        ]
+
+    def token_starts(self, text: str) -> list[int]:
+        """Return the character at which each token of a prompt begins."""
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [int(start) for start, _ in found["offset_mapping"]]
 
     def reply_ids(self, text: str) -> list[int]:
         """Return the ids of a whole reply, ended by the token that ends the model's turn."""
@@ -94,6 +113,18 @@ class ChatTokenizer:
                 found = [i for character in part for i in self._plain_ids(character)]
             ids += found
         return ids
+
+    def _laid_out(self, conversation: Conversation) -> tuple[str, str, list[str]]:
+        """Return the rendering with marks for contents, the real one, and the contents in it."""
+        clean = tuple(
+            message.model_copy(update={"content": message.content.translate(_PRIVATE)})
+            for message in fold_system(conversation, self.has_system_role)
+        )
+        skeleton = self._render(
+            tuple(m.model_copy(update={"content": _MARK.format(i)}) for i, m in enumerate(clean))
+        )
+        whole = self._render(clean)
+        return skeleton, whole, _contents(clean, skeleton, whole)
 
     def _split(self, text: str) -> Iterator[str]:
         start = 0

@@ -14,4 +14,41 @@ GATES: dict[str, str] = {
     "coverage": "selaras.prompt.gates:coverage",
 }
 
-__all__ = ["GATES"]
+# What `selaras prompt lint` looks for: name to a function `Linted -> Iterator[Remark]`.
+LINTS: dict[str, str] = {
+    "unused-variable": "selaras.prompt.lint_structure:unused_variable",
+    "undeclared-variable": "selaras.prompt.lint_structure:undeclared_variable",
+    "no-input": "selaras.prompt.lint_structure:no_place_for_input",
+    "single-braces": "selaras.prompt.lint_structure:single_braces",
+    "instructions-after-data": "selaras.prompt.lint_structure:instructions_after_data",
+    "data-in-system": "selaras.prompt.lint_structure:data_among_instructions",
+    "control-words": "selaras.prompt.lint_structure:control_words",
+    "secret": "selaras.prompt.lint_structure:secrets",
+    "few-shot": "selaras.prompt.lint_structure:few_shot",
+    "raw-ending": "selaras.prompt.lint_structure:raw_ending",
+    "ambiguity": "selaras.prompt.lint_words:ambiguity",
+    "no-output-form": "selaras.prompt.lint_words:no_output_form",
+    "contradiction": "selaras.prompt.lint_words:contradictions",
+    "only-prohibitions": "selaras.prompt.lint_words:only_prohibitions",
+    "refuses-widely": "selaras.prompt.lint_words:refuses_widely",
+    "shouting": "selaras.prompt.lint_words:shouting",
+    "override-words": "selaras.prompt.lint_words:override_words",
+    "length": "selaras.prompt.lint_words:too_long",
+    "policy-unsaid": "selaras.prompt.lint_words:policy_unsaid",
+}
+
+# What `selaras prompt import` reads: name to a function `(text, path) -> Imported`.
+IMPORTERS: dict[str, str] = {
+    "prompty": "selaras.prompt.importers:read_prompty",
+    "promptfoo": "selaras.prompt.importers:read_promptfoo",
+    "text": "selaras.prompt.importers:read_text_template",
+}
+
+# How few-shot examples are chosen: name to a function `Pool -> rows in order`.
+SELECTORS: dict[str, str] = {
+    "policy": "selaras.prompt.examples:by_policy",
+    "similarity": "selaras.prompt.examples:by_similarity",
+    "diversity": "selaras.prompt.examples:by_diversity",
+}
+
+__all__ = ["GATES", "IMPORTERS", "LINTS", "SELECTORS"]

@@ -21,6 +21,7 @@ systems:
     model: bundled:smollm2-135m-instruct
 """
 IGNORE = "# Caches and the rating store: made again, never committed.\n.selaras/\n"
+MERGED = "data/decisions.jsonl merge=union\nprompts/history/*.jsonl merge=union\n"
 
 
 def create_project(folder: Path, example: str | None = None) -> Project:
@@ -40,7 +41,7 @@ def create_project(folder: Path, example: str | None = None) -> Project:
         (folder / "data").mkdir(exist_ok=True)
         write_text(folder / FILE, EMPTY.format(name=folder.resolve().name))
     write_text(folder / ".gitignore", IGNORE)
-    write_text(folder / ".gitattributes", "data/decisions.jsonl merge=union\n")
+    write_text(folder / ".gitattributes", MERGED)
     project = open_project(folder)
     for name in project.file.policies:
         write_text(project.root / "policies" / f"{name}.yaml", builtin_text(name))
