@@ -12,7 +12,7 @@ from pathlib import Path
 from selaras.core.project import Gate
 from selaras.core.records import Query
 from selaras.evaluate import assert_policy, gate_state, gate_words
-from selaras.evaluate.gate import state_words
+from selaras.evaluate.gate_words import state_words
 from selaras.starter import create_project
 
 project = create_project(Path(tempfile.mkdtemp(prefix="selaras-")), "household-helper")

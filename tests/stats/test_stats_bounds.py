@@ -10,7 +10,6 @@ from statsmodels.stats.proportion import proportion_confint
 from selaras.stats import (
     difference_bounds,
     effective_clusters,
-    mean_bounds,
     paired_difference,
     rate_bounds,
 )
@@ -132,23 +131,3 @@ def test_bad_input_is_refused() -> None:
         rate_bounds([True], "ab")
     with pytest.raises(ValueError, match="must be True or False"):
         difference_bounds([True], [2], "a")  # type: ignore[list-item]
-
-
-@given(outcomes=OUTCOMES, level=st.sampled_from([0.9, 0.995]))
-def test_bounds_of_means_are_those_of_rates_at_a_stricter_level(outcomes, level: float) -> None:
-    scores = [None if outcome is None else float(outcome) for outcome in outcomes]
-    found = mean_bounds(scores, range(len(scores)), level)
-    rate = rate_bounds(outcomes, range(len(outcomes)), 1 - (1 - level) / np.e)
-    assert (found.low, found.high) == (rate.low, rate.high)
-
-
-def test_bounds_of_means_cover_whatever_the_scores_are_made_of() -> None:
-    rng = np.random.default_rng(0)
-    for scale in ([0, 1], [0, 0.25, 0.5, 0.75, 1], [0.4, 0.6], [0, 0.02, 1]):
-        for _ in range(40):
-            drawn = rng.choice(scale, 30)
-            found = mean_bounds(list(drawn), range(30), 0.9)
-            # 160 draws at 90 %: a miss is rare, and none is far.
-            assert found.low - 0.02 <= np.mean(scale) <= found.high + 0.02
-    with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        mean_bounds([1.5], range(1))

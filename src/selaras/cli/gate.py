@@ -73,13 +73,7 @@ def gate(
         )  # fmt: skip
     evaluation, others = stage.gate_runs(project, named)
     states = stage.gate_states(project, evaluation, others)
-    name = against or next((gate.versus for gate in project.file.gates if gate.versus), None)
-    reference = next((e for e in others if name in (e.name, e.manifest.id)), None)
-    if against and reference is None:
-        raise InputError(
-            f"{against!r} was not measured on the rows of {evaluation.manifest.id}",
-            fix="name a System or run that was, or measure it: selaras eval",
-        )
+    reference = stage.reference_of(project, evaluation, others, against)
     if markdown:
         write_text(markdown, comment(project, evaluation, states, reference))
     if as_json:
@@ -97,7 +91,7 @@ def _print(evaluation: "Evaluation", states: "list[GateState]") -> None:
 
     from selaras.cli.render import print_figures
     from selaras.evaluate import gate_words, passed
-    from selaras.evaluate.gate import state_words
+    from selaras.evaluate.gate_words import state_words
 
     print_figures([evaluation])
     table = Table(title="Launch criteria", title_justify="left")

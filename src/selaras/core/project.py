@@ -47,15 +47,19 @@ class Gate(Record):
     """A launch criterion: a bound on a figure, judged on the sealed rows.
 
     With `versus` it bounds the difference from another System on the same rows, in shares: at most
-    0.03 is three points more than it at most, at least -0.02 two points less at most.
+    0.03 is three points more than it at most, at least -0.02 two points less at most. `quality` is
+    bounded in its judge's own unit (grades of 1 to 5, or the share of preferences). `suite` names
+    other rows than the sealed ones.
     """
 
     figure: Literal[
-        "violation_rate", "compliance_rate", "over_refusal_rate", "unhelpful_refusal", "capability"
-    ]
-    at_most: float | None = Field(default=None, ge=-1, le=1)
-    at_least: float | None = Field(default=None, ge=-1, le=1)
+        "violation_rate", "compliance_rate", "over_refusal_rate", "unhelpful_refusal",
+        "capability", "quality",
+    ]  # fmt: skip
+    at_most: float | None = Field(default=None, ge=-5, le=5)
+    at_least: float | None = Field(default=None, ge=-5, le=5)
     versus: Identifier | None = None
+    suite: Identifier | None = None
     policy: str | None = None
     use_case: str | None = None
     kind: Kind | None = None
@@ -65,6 +69,8 @@ class Gate(Record):
         bounds = [bound for bound in (self.at_most, self.at_least) if bound is not None]
         if not bounds:
             raise ValueError("a gate has at_most or at_least")
+        if self.figure != "quality" and max(map(abs, bounds)) > 1:
+            raise ValueError("a bound on a share lies between -1 and 1")
         if self.versus is None and min(bounds) < 0:
             raise ValueError("a bound under 0 needs versus: it is a difference from a System")
         return self
@@ -177,6 +183,15 @@ class ProjectFile(Record):
             parts = Path(pattern).parts
             if not parts or ".." in parts or Path(pattern).is_absolute():
                 raise ValueError("a pattern is relative to the project and stays inside it")
+        return value
+
+    @field_validator("gates")
+    @classmethod
+    def _known_suites(cls, value: tuple[Gate, ...], info: ValidationInfo) -> tuple[Gate, ...]:
+        known = {*info.data.get("suites", {}), "transfer"}
+        for gate in value:
+            if gate.suite is not None and gate.suite not in known:
+                raise ValueError(f"unknown suite '{gate.suite}'")
         return value
 
     @field_validator("enforced_by", "gates")

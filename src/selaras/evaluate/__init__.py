@@ -7,16 +7,11 @@ from selaras.evaluate.checks import load_checks
 from selaras.evaluate.compare import Comparison, compare
 from selaras.evaluate.flips import Flip, flips
 from selaras.evaluate.forecast import Forecast, forecast, forecast_judge
-from selaras.evaluate.gate import (
-    GateState,
-    gate_state,
-    gate_states,
-    gate_summary,
-    gate_words,
-    passed,
-)
+from selaras.evaluate.gate import gate_state, gate_states, gate_summary, passed
+from selaras.evaluate.gate_state import GateState
+from selaras.evaluate.gate_words import gate_words
 from selaras.evaluate.judging import DEFAULT_JUDGE, open_judges
-from selaras.evaluate.named_runs import gate_runs, runs_named
+from selaras.evaluate.named_runs import gate_runs, reference_of, runs_named
 from selaras.evaluate.named_suites import named_suite, transfer_suite
 from selaras.evaluate.run import evaluate
 from selaras.evaluate.spent import open_rows, opened_rows
@@ -59,6 +54,7 @@ __all__ = [
     "opened_rows",
     "passed",
     "read_evaluation",
+    "reference_of",
     "renderer",
     "runs_named",
     "summary",

@@ -20,14 +20,9 @@ from selaras.data import DEVELOPMENT_FIGURES, open_development, read_rows
 from selaras.evaluate.capability import run_checks
 from selaras.evaluate.checks import load_checks
 from selaras.evaluate.figures import Judged, breaks, figures_of, is_full
-from selaras.evaluate.gate import (
-    GateState,
-    gate_state,
-    gate_words,
-    passed,
-    rows_of,
-    state_words,
-)
+from selaras.evaluate.gate import gate_state, passed, rows_of
+from selaras.evaluate.gate_state import GateState
+from selaras.evaluate.gate_words import gate_words, state_words
 from selaras.evaluate.judging import DEFAULT_JUDGE, Bench, open_judges
 from selaras.evaluate.run import judge_all
 from selaras.evaluate.runner import Job, answer_rows

@@ -26,9 +26,9 @@ _SHOTS = (
 )
 # The shots as a conversation: four questions, each answered, four times over.
 MANY_SHOT_TURNS: Conversation = tuple(
-    Message(role=role, content=content)
+    message
     for ask, said in _SHOTS * 4
-    for role, content in (("user", ask), ("assistant", said))
+    for message in (Message(role="user", content=ask), Message(role="assistant", content=said))
 )
 _LEET = str.maketrans("aeiostAEIOST", "431057431057")
 

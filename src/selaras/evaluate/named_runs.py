@@ -1,6 +1,6 @@
 """Which evaluations are meant: those of a gate, and those of Systems that are named."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from selaras.core.errors import InputError
 from selaras.core.manifest import Manifest, ledger
@@ -23,6 +23,32 @@ def gate_runs(project: Project, named: str | None = None) -> tuple[Evaluation, l
     suite = chosen.config.get("suite")
     others = [m for m in done if m.config.get("suite") == suite and m.id != chosen.id]
     return read_evaluation(project, chosen.id), [read_evaluation(project, m.id) for m in others]
+
+
+def measured_on(project: Project, suites: Collection[str]) -> list[Evaluation]:
+    """Return the finished evaluations on suites of these names, newest first."""
+    return [
+        read_evaluation(project, m.id)
+        for m in reversed(ledger(project.runs))
+        if (m.kind, m.status) == ("eval", "finished") and m.config.get("suite_name") in suites
+    ]
+
+
+def reference_of(
+    project: Project, evaluation: Evaluation, others: Sequence[Evaluation], named: str | None
+) -> Evaluation | None:
+    """Return the evaluation to show beside a gate's: the one that is named, or that of a `versus`.
+
+    Raises InputError where one is named that was not measured on the same rows.
+    """
+    name = named or next((gate.versus for gate in project.file.gates if gate.versus), None)
+    found = next((e for e in others if name in (e.name, e.manifest.id)), None)
+    if named and found is None:
+        raise InputError(
+            f"{named!r} was not measured on the rows of {evaluation.manifest.id}",
+            fix="name a System or run that was, or measure it: selaras eval",
+        )
+    return found
 
 
 def _run(project: Project, done: list[Manifest], named: str | None) -> Manifest:

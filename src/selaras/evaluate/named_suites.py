@@ -20,7 +20,7 @@ from selaras.data import load_rows, open_development
 from selaras.data.rows import parse_row, read_rows
 from selaras.evaluate.attacks import attacked_rows
 from selaras.evaluate.public_sets import READERS
-from selaras.evaluate.suite import Suite, development_suite, held_out_suite
+from selaras.evaluate.suite import OWN_ROWS, Suite, development_suite, held_out_suite
 from selaras.evaluate.tables import read_table
 from selaras.policy import check_rows, load_policies
 
@@ -49,7 +49,7 @@ def named_suite(project: Project, name: str, progress: Progress = SILENT) -> Sui
     variants = _variants(project, chosen, spec)
     policies = load_policies(project)
     check_rows(variants.rows, policies, project.file.use_cases)
-    return _repeated(variants, spec.repeats)
+    return replace(_repeated(variants, spec.repeats), name=name)
 
 
 def transfer_suite(project: Project) -> Suite:
@@ -63,7 +63,7 @@ def transfer_suite(project: Project) -> Suite:
             fix="give rows a topic, and name here those that nothing may be developed on",
         )  # fmt: skip
     stamp = f"transfer figures: {', '.join(topics)}"
-    return Suite(rows, tuple(map(_cluster, rows)), stamp)
+    return Suite(rows, tuple(map(_cluster, rows)), stamp, name=TRANSFER)
 
 
 def _spec(project: Project, name: str) -> SuiteSpec:
@@ -109,7 +109,7 @@ def _base(project: Project, name: str, spec: SuiteSpec, progress: Progress) -> S
     )
     known = {row.query_key for row in read_rows(project.data_files)[0]}
     shared = sum(row.query_key in known for row in filled)
-    notes = (f"{shared} of {len(filled)} rows are among the project's own rows",) if shared else ()
+    notes = (f"{shared} of {len(filled)} {OWN_ROWS}",) if shared else ()
     return Suite(filled, tuple(map(_cluster, filled)), f"figures on {name}", notes=notes)
 
 

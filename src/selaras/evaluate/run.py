@@ -71,7 +71,7 @@ def evaluate(
     asked = [check.model_dump(mode="json") for check in checks]
     key = fingerprint(
         [opened.system.fingerprint, suite.fingerprint, [each.judge.identity for each in named],
-         asked]
+         asked, *([suite.name] if suite.name else [])]
     )  # fmt: skip
     identity = {"key": key, "checks": fingerprint(asked)}
     if known := with_key(project.runs, "eval", key, "finished"):
@@ -183,6 +183,7 @@ def _manifest(
                 for each in named
             ],
             "suite": suite.fingerprint,
+            **({"suite_name": suite.name} if suite.name else {}),
             "policy_texts": texts,
         },
         seed=opened.system.sampling.seed,

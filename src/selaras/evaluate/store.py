@@ -156,12 +156,23 @@ def with_rows(
 def _unspent(project: Project, evaluation: Evaluation) -> Evaluation:
     """Return the evaluation without the sealed rows that were opened to be read."""
     spent = spent_rows(project) if evaluation.manifest.seal else frozenset()
-    opened = tuple(row for row in evaluation.judged if row.row in spent)
+    variants = bool(evaluation.manifest.config.get("suite_name"))
+    opened = tuple(row for row in evaluation.judged if _is_of(row.row, spent, variants))
     if not opened:
         return evaluation
     note = f"{len(opened)} rows were opened to be read and count no more"
-    counted = with_rows(evaluation, lambda row: row.row not in spent, note)
+    gone = {row.row for row in opened}
+    counted = with_rows(evaluation, lambda row: row.row not in gone, note)
     return dataclasses.replace(counted, opened=opened, answers=evaluation.answers)
+
+
+def _is_of(row: str, spent: frozenset[str], variants: bool) -> bool:
+    """Return whether a row was opened, or in a suite a variant of one (`ID.attack`, `ID.repeat-1`),
+    whose text is then known as well.
+    """
+    if row in spent or not variants:
+        return row in spent
+    return any(row[:i] in spent for i, letter in enumerate(row) if letter == ".")
 
 
 def _cut_off(folder: Path, manifest: Manifest) -> InputError:

@@ -11,6 +11,8 @@ from selaras.data.opener import open_held_out, reveal
 from selaras.data.seal import Seal
 
 HELD_OUT_FIGURES = "held-out figures"
+# How the note ends that says that a suite's rows may have been developed on.
+OWN_ROWS = "rows are among the project's own rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class Suite:
     """Rows to answer. `clusters` names each row's cluster; `seal` is set where they are sealed.
 
     `seeds` is added to the sampling's seed for each row (none: 0 for all), so that repeats differ;
-    `notes` is what a reader has to know of the rows.
+    `notes` is what a reader has to know of the rows; `name` is what selaras.yaml calls them, empty
+    for the sealed rows and the development rows themselves.
 
     The text of sealed rows stays out of every repr, log and journal.
     """
@@ -29,6 +32,7 @@ class Suite:
     seal: Seal | None = field(default=None, repr=False)
     seeds: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selaras.core.project import Project
-from selaras.evaluate import Evaluation
+from selaras.evaluate import Evaluation, GateState, gate_words, passed
 from selaras.evaluate.flips import counted, flips
-from selaras.evaluate.gate import GateState, gate_words, passed, state_words
+from selaras.evaluate.gate_words import state_words
 from selaras.page import rate_text
 
 MOST_FLIPS = 20

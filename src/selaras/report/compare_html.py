@@ -129,7 +129,10 @@ def _rows(
     said = f"Those that changed from {labels[0]} come first, the worse ones before the better ones."
     sealed = sum(side.query is None for side in shown)
     if sealed and not found.held_out:
-        said += f" {sealed:,} rows are no open development rows any more, so no text is shown."
+        said += (
+            f" Of {sealed:,} rows no text is shown: they are sealed by now, or their file was "
+            "changed or is not there any more."
+        )
     elif sealed:
         said += (
             f" {sealed:,} rows are sealed: their text and the answers to them are not shown. Open "

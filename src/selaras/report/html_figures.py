@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from selaras.core.project import Gate
-from selaras.evaluate import Comparison
-from selaras.evaluate.gate import GateState, gate_words, state_words
+from selaras.evaluate import Comparison, GateState, gate_words
+from selaras.evaluate.gate_words import state_words
 from selaras.page import (
     BarRow,
     Child,

@@ -8,12 +8,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from selaras.core.errors import InputError
 from selaras.core.project import Project
 from selaras.core.records import Query
 from selaras.data import load_rows, read_seal
-from selaras.evaluate import Evaluation, flips
+from selaras.evaluate import Evaluation, flips, named_suite
 from selaras.evaluate.figures import Judged
 from selaras.evaluate.flips import Change, value_of
+from selaras.evaluate.gate import suite_of
 from selaras.evaluate.runner import Answer
 from selaras.evaluate.spent import opened_rows
 
@@ -68,13 +70,25 @@ def side_by_side(
 def open_texts(project: Project, evaluations: Sequence[Evaluation]) -> dict[str, Query]:
     """Return the text of the rows that may be shown.
 
-    Development rows that are not sealed by now; of a sealed evaluation those that were opened.
+    Development rows that are not sealed by now; of a suite the rows of its file, unless it was
+    changed since; of a sealed evaluation those that were opened.
     """
-    if evaluations[0].manifest.seal is not None:
+    manifest = evaluations[0].manifest
+    if manifest.seal is not None:
         return opened_rows(project)
     seal = read_seal(project)
     sealed = {row.id for row in seal.rows} if seal else set()
     asked = {row.row for row in evaluations[0].judged} - sealed
-    if not project.data_files:
-        return {}
-    return {row.id: row for row in load_rows(project).kept if row.id in asked}
+    if name := suite_of(evaluations[0]):
+        known = _suite_rows(project, name, manifest.config.get("suite"))
+    else:
+        known = tuple(load_rows(project).kept) if project.data_files else ()
+    return {row.id: row for row in known if row.id in asked}
+
+
+def _suite_rows(project: Project, name: str, fingerprint: object) -> tuple[Query, ...]:
+    try:
+        suite = named_suite(project, name)
+    except InputError:
+        return ()
+    return suite.rows if suite.fingerprint == fingerprint else ()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from selaras.core.project import Project
 from selaras.core.records import Expected, Kind
-from selaras.evaluate import Comparison, Evaluation
+from selaras.evaluate import Comparison, Evaluation, GateState, gate_states, gate_words
 from selaras.evaluate.calibration import calibration_of
-from selaras.evaluate.gate import GateState, gate_states, gate_words, not_held_out
+from selaras.evaluate.gate import not_held_out
 from selaras.page import percent
 from selaras.report.model import KIND_WORDS, KINDS, Line, Measured, measured, significant
 from selaras.report.naming import MOST_NAMES, listed, names_of

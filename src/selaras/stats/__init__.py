@@ -1,6 +1,6 @@
 """Small-sample statistics of yes/no evaluations, on numpy alone.
 
-Rates (`intervals`), paired differences (`paired`), bounds for gates (`bounds`), several tests at
+Rates (`intervals`), paired differences (`paired`), bounds for gates (`bounds`, `means`), several tests at
 once (`multiple`), agreement of two raters (`agreement`), a judge's rate corrected by labels
 (`ppi`), anything else (`bootstrap`) and planning (`power`). Left out: models, Bayesian intervals,
 and anything that needs scipy.
@@ -11,13 +11,12 @@ from selaras.stats.bootstrap import bca
 from selaras.stats.bounds import (
     difference_bounds,
     effective_clusters,
-    mean_bounds,
-    mean_level,
     pairs_to_decide,
     rate_bounds,
     rows_to_decide,
 )
 from selaras.stats.intervals import Interval, clopper_pearson, clustered_wilson, wilson
+from selaras.stats.means import mean_bounds, scores_to_decide
 from selaras.stats.multiple import holm
 from selaras.stats.paired import PairedDifference, paired_difference
 from selaras.stats.power import paired_n, smallest_n, zero_hits_upper
@@ -35,13 +34,13 @@ __all__ = [
     "effective_clusters",
     "holm",
     "mean_bounds",
-    "mean_level",
     "paired_difference",
     "paired_n",
     "pairs_to_decide",
     "ppi_mean",
     "rate_bounds",
     "rows_to_decide",
+    "scores_to_decide",
     "smallest_n",
     "wilson",
     "zero_hits_upper",

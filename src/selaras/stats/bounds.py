@@ -53,54 +53,13 @@ def rate_bounds(
     n, hits = len(outcomes), sum(known)
     if n == 0:
         return clopper_pearson(0, 0, confidence)
-    low, high = _exact(hits, n - len(known), clusters, n, confidence)
+    size = effective_clusters(clusters, n)
+    fewest = math.floor(hits * size / n + 1e-9)
+    most = math.ceil((hits + n - len(known)) * size / n - 1e-9)
+    low = clopper_pearson(fewest, size, confidence).low
+    high = clopper_pearson(most, size, confidence).high
     value = hits / len(known) if known else math.nan
     return Interval(value, low, high, n, "clopper-pearson")
-
-
-def mean_bounds(
-    scores: Sequence[float | None], clusters: Sequence[Hashable], confidence: float = 0.95
-) -> Interval:
-    """Return the mean of scores in [0, 1] with limits that hold whatever the missing ones were.
-
-    Source: Bentkus (2004), Ann. Probab. 32:1650-1673: the tail of a sum of independent values in
-    [0, 1] is at most e times that of a binomial with the same mean. So the limits are those of
-    Clopper & Pearson at 1 / e of the level, for scores of any distribution; else as `rate_bounds`.
-
-    Args:
-        scores: one a row, in [0, 1]; None where it is not known.
-        clusters: one label a row.
-        confidence: two-sided level, 0 < confidence < 1; each limit alone holds at half the rest.
-
-    Returns:
-        An `Interval` over all rows; its value is the mean of known scores, nan without any.
-
-    Raises:
-        ValueError: on unequal lengths, a score out of range, or a bad confidence.
-
-    Example:
-        >>> bounds = mean_bounds([0.75] * 80, range(80))
-        >>> bounds.value, round(bounds.low, 2), round(bounds.high, 2)
-        (0.75, 0.63, 0.85)
-    """
-    known = [score for score in scores if score is not None]
-    if not all(0 <= score <= 1 for score in known):
-        raise ValueError("a score is in [0, 1]")
-    inner, n = mean_level(confidence), len(scores)
-    if n == 0:
-        return clopper_pearson(0, 0, inner)
-    low, high = _exact(sum(known), n - len(known), clusters, n, inner)
-    return Interval(sum(known) / len(known) if known else math.nan, low, high, n, "bentkus")
-
-
-def mean_level(confidence: float) -> float:
-    """Return the level at which binomial limits hold for means of any scores in [0, 1].
-
-    >>> round(mean_level(0.95), 4)
-    0.9816
-    """
-    two_sided_z(confidence)
-    return 1 - (1 - confidence) / math.e
 
 
 def difference_bounds(
@@ -215,17 +174,6 @@ def effective_clusters(clusters: Sequence[Hashable], n: int) -> int:
     """
     groups = cluster_sums([0] * n, clusters)
     return max(1, math.floor(n * n / sum(group.size**2 for group in groups) + 1e-9))
-
-
-def _exact(
-    total: float, missing: int, clusters: Sequence[Hashable], n: int, confidence: float
-) -> tuple[float, float]:
-    """Return Clopper-Pearson limits of total / n on the effective clusters, the worst ones."""
-    size = effective_clusters(clusters, n)
-    fewest = math.floor(total * size / n + 1e-9)
-    most = min(size, math.ceil((total + missing) * size / n - 1e-9))
-    low = clopper_pearson(fewest, size, confidence).low
-    return low, clopper_pearson(most, size, confidence).high
 
 
 def _table(pairs: Sequence[tuple[bool, bool]]) -> PairedTable:
