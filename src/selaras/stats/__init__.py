@@ -1,9 +1,9 @@
 """Small-sample statistics of yes/no evaluations, on numpy alone.
 
-Rates (`intervals`), paired differences (`paired`), bounds for gates (`bounds`, `means`), several tests at
-once (`multiple`), agreement of two raters (`agreement`), a judge's rate corrected by labels
-(`ppi`), anything else (`bootstrap`) and planning (`power`). Left out: models, Bayesian intervals,
-and anything that needs scipy.
+Rates (`intervals`), paired differences (`paired`), bounds for gates (`bounds`, `means`), several
+tests at once (`multiple`), agreement of two raters (`agreement`), a judge's rate corrected by
+labels (`ppi`), anything else (`bootstrap`) and planning (`power`). Left out: models, Bayesian
+intervals, and anything that needs scipy.
 """
 
 from selaras.stats.agreement import cohen_kappa

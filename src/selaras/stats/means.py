@@ -79,7 +79,7 @@ def scores_to_decide(
 
     Example:
         >>> scores_to_decide([0.75, 1.0], lambda low, high: low >= 0.8)
-        60
+        66
     """
     seen = np.array(scores, dtype=np.float64)
     if not len(seen) or not met(float(seen.mean()), float(seen.mean())):
@@ -95,7 +95,7 @@ def _limits(worst: Floats, best: Floats, size: int, confidence: float) -> tuple[
 def _lower(scores: Floats, size: int, goal: float) -> float:
     """Return the least mean that the bets do not rule out, to within 1e-9 below it."""
     values, counts = np.unique(scores, return_counts=True)
-    weights = counts * (size / len(scores))
+    weights = np.asarray(counts * (size / len(scores)), dtype=np.float64)
     low, high = 0.0, float(scores.mean())
     # The purse shrinks as the mean grows, and at the observed mean it has not grown.
     for _ in range(_HALVINGS):
