@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from . import calibrate, compare, data, doctor, evaluate, gate, models, prompt, report, start, tune
+from . import (
+    calibrate, compare, data, debug, doctor, evaluate, gate, models, prompt, report, start, tune,
+)  # fmt: skip
 
 STORY = """From a written content policy to evidence that the product keeps it.
 
@@ -20,6 +22,7 @@ The loop, one line a stage:
   prompt   first lever: a system prompt                   prompts/*.prompt
   tune     second lever: teach the model                  selaras tune sft
   eval     one ruler for both                             selaras eval
+  debug    which part of a prompt made it say that        selaras debug
   gate     the launch criteria, for CI                    selaras gate
   report   the evidence, with its lineage                 selaras report
 
@@ -33,7 +36,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-STAGES = (start, data, prompt, tune, evaluate, compare, calibrate, gate, report, models, doctor)
+STAGES = (
+    start, data, prompt, tune, evaluate, compare, calibrate, debug, gate, report, models, doctor,
+)  # fmt: skip
 for module in STAGES:
     module.register(app)
 

@@ -8,7 +8,8 @@ every control word before they are tokenised.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,34 @@ from selaras.core.records import Conversation, Message
 _MARK = "\ue000{}\ue001"
 _MARKS = re.compile("\ue000(\\d+)\ue001")
 _PRIVATE = str.maketrans({"\ue000": "\ufffd", "\ue001": "\ufffd"})
+
+
+Span = tuple[int, int]
+_Token = tuple[int, int, int]  # id, and the characters [start, end) that it stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's ids with the characters [start, end) of each; a character may have several ids."""
+
+    text: str
+    ids: tuple[int, ...]
+    offsets: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation as the model reads it, up to its reply.
+
+    `contents` holds where each message (after `fold_system`) lies in the text, and `trimmed` how
+    many of its first characters the template took off. What lies elsewhere is the template's own;
+    `control` are the places of control words in it.
+    """
+
+    tokens: Tokens
+    contents: tuple[Span, ...]
+    trimmed: tuple[int, ...]
+    control: tuple[Span, ...]
 
 
 class ChatTokenizer:
@@ -64,13 +93,10 @@ class ChatTokenizer:
         changes contents in a way that cannot be followed.
         """
         if not getattr(self.tokenizer, "chat_template", None):
-            text = "\n".join(message.content for message in conversation)
-            return self._with_bos(self.text_ids(text.translate(_PRIVATE)))
+            return self._with_bos(self.text_ids(_joined(conversation)))
         skeleton, whole, contents = self._laid_out(conversation)
         ids = self._plain_ids(whole)
-        own = [self._words[word] for word in self._control.findall(skeleton)]
-        brought_in = self._cuts.findall(whole) != self._cuts.findall(skeleton)
-        if not brought_in and [i for i in ids if i in self._control_ids] == own:
+        if self._trusted(skeleton, whole, ids):
             return ids
         ids = []
         for trusted, text in self._stretches(skeleton, contents):
@@ -99,6 +125,37 @@ class ChatTokenizer:
         found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return [int(start) for start, _ in found["offset_mapping"]]
 
+    def prompt(self, conversation: Conversation) -> ChatPrompt:
+        """Return what `prompt_ids` returns, with where every id and every message lies.
+
+        Raises ModelError as it does, and where the tokenizer is not a fast one.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            tokens = self.text_tokens(_joined(conversation))
+            begun = tuple(self._with_bos([]))
+            tokens = Tokens(
+                tokens.text, (*begun, *tokens.ids), ((0, 0),) * len(begun) + tokens.offsets
+            )
+            places = _places("\n".join(_MARK.format(i) for i in range(len(conversation))),
+                             [message.content for message in conversation])  # fmt: skip
+            return ChatPrompt(tokens, places, (0,) * len(places), ())
+        skeleton, whole, contents = self._laid_out(conversation)
+        found = list(self._plain(whole, 0))
+        if not self._trusted(skeleton, whole, [i for i, _, _ in found]):
+            found, at = [], 0
+            for trusted, text in self._stretches(skeleton, contents):
+                found += self._plain(text, at) if trusted else self._untrusted(text, at)
+                at += len(text)
+        folded = fold_system(conversation, self.has_system_role)
+        return ChatPrompt(
+            _tokens(whole, found),
+            _places(skeleton, contents),
+            tuple(
+                m.content.index(c[:1]) if c else 0 for m, c in zip(folded, contents, strict=True)
+            ),
+            tuple(self._template_control(skeleton, contents)),
+        )
+
     def reply_ids(self, text: str) -> list[int]:
         """Return the ids of a whole reply, ended by the token that ends the model's turn."""
         return [*self.text_ids(text), int(self.tokenizer.eos_token_id)]
@@ -113,6 +170,18 @@ class ChatTokenizer:
                 found = [i for character in part for i in self._plain_ids(character)]
             ids += found
         return ids
+
+    def text_tokens(self, text: str) -> Tokens:
+        """Return the ids of `text_ids` with the characters that each stands for."""
+        return _tokens(text, self._untrusted(text.translate(_PRIVATE), 0))
+
+    def _untrusted(self, text: str, at: int) -> Iterator[_Token]:
+        for part in self._split(text):
+            found = list(self._plain(part, at))
+            if not self._control_ids.isdisjoint(i for i, _, _ in found):
+                found = [t for n, c in enumerate(part, at) for t in self._plain(c, n)]
+            yield from found
+            at += len(part)
 
     def _laid_out(self, conversation: Conversation) -> tuple[str, str, list[str]]:
         """Return the rendering with marks for contents, the real one, and the contents in it."""
@@ -138,9 +207,33 @@ class ChatTokenizer:
             return []
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def _plain(self, text: str, at: int) -> Iterator[_Token]:
+        if not text:
+            return
+        if not self.tokenizer.is_fast:
+            raise ModelError("the tokenizer tells no offsets: debugging needs a fast tokenizer")
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        for token, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
+            yield token, at + start, at + end
+
     def _with_bos(self, ids: list[int]) -> list[int]:
         bos = self.tokenizer.bos_token_id
         return ids if bos is None else [int(bos), *ids]
+
+    def _trusted(self, skeleton: str, whole: str, ids: Sequence[int]) -> bool:
+        """Return whether every control token of the whole text is the template's own."""
+        own = [self._words[word] for word in self._control.findall(skeleton)]
+        brought_in = self._cuts.findall(whole) != self._cuts.findall(skeleton)
+        return not brought_in and [i for i in ids if i in self._control_ids] == own
+
+    def _template_control(self, skeleton: str, contents: Sequence[str]) -> Iterator[Span]:
+        at = 0
+        for i, piece in enumerate(_MARKS.split(skeleton)):
+            if i % 2:
+                at += len(contents[int(piece)])
+                continue
+            yield from ((at + m.start(), at + m.end()) for m in self._control.finditer(piece))
+            at += len(piece)
 
     def _stretches(self, skeleton: str, contents: Sequence[str]) -> Sequence[tuple[bool, str]]:
         """Return (trusted, text) in order, cut only where a control token divides the text anyway.
@@ -175,6 +268,28 @@ class ChatTokenizer:
             reason = one_line(str(error), 200)
             raise ModelError(f"the chat template refuses these messages ({reason})") from error
         return text
+
+
+def _joined(conversation: Conversation) -> str:
+    """Return the prompt of a model that has no chat template: the contents, one after the other."""
+    return "\n".join(message.content for message in conversation).translate(_PRIVATE)
+
+
+def _tokens(text: str, found: Iterable[_Token]) -> Tokens:
+    ids, starts, ends = [*zip(*found, strict=True)] or ((), (), ())
+    return Tokens(text, ids, tuple(zip(starts, ends, strict=True)))
+
+
+def _places(skeleton: str, contents: Sequence[str]) -> tuple[Span, ...]:
+    """Return where each content lies in the text that the skeleton becomes."""
+    places: dict[int, Span] = {}
+    at = 0
+    for i, piece in enumerate(_MARKS.split(skeleton)):
+        text = contents[int(piece)] if i % 2 else piece
+        if i % 2:
+            places.setdefault(int(piece), (at, at + len(text)))
+        at += len(text)
+    return tuple(places[i] for i in range(len(contents)))
 
 
 def _contents(conversation: Conversation, skeleton: str, whole: str) -> list[str]:
