@@ -62,7 +62,9 @@ def view_prompt(chat: ChatTokenizer, rendered: Rendered) -> PromptView:
     """Return the prompt as the model reads it; raises ModelError where the template refuses it."""
     prompt = chat.prompt(rendered.messages)
     own = sorted(_own(rendered, prompt, chat.has_system_role), key=lambda s: s.start)
-    whole: list[Segment] = []
+    # Ids that stand for no character (a mark of the beginning) are the template's, too.
+    unseen = any(start == end for start, end in prompt.tokens.offsets)
+    whole = [Segment("template", "template", 0, 0, ablatable=False)] if unseen else []
     at = 0
     for segment in own:
         whole += _between(prompt, at, segment.start)
@@ -103,13 +105,16 @@ def cut(view: PromptView, unit: str, regex: str | None = None) -> tuple[Segment,
 
 
 def _borders(text: str, cutter: Cutter) -> list[int]:
-    """Return the borders of a text's units; white space alone is no unit, it joins the next one."""
-    borders = [0]
-    for place in sorted({*cutter(text), len(text)} - {0}):
-        if text[borders[-1] : place].strip():
-            borders.append(place)
-    borders[-1] = len(text) if len(borders) > 1 else 0
-    return borders if len(borders) > 1 else [0, len(text)]
+    """Return the borders of a text's units: white space goes to the unit that follows it."""
+    inner = {_before_space(text, place) for place in cutter(text)}
+    end = _before_space(text, len(text))
+    return [0, *sorted(place for place in inner if 0 < place < end), len(text)]
+
+
+def _before_space(text: str, place: int) -> int:
+    while place and text[place - 1].isspace():
+        place -= 1
+    return place
 
 
 def ablatable(segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -163,6 +168,9 @@ def _with_tokens(tokens: Tokens, segments: Sequence[Segment]) -> list[Segment]:
     owned: list[list[int]] = [[] for _ in segments]
     at = 0
     for place, (start, end) in enumerate(tokens.offsets):
+        if start == end and segments and not segments[0].end:
+            owned[0].append(place)
+            continue
         piece = tokens.text[start:end]
         anchor = start + max(len(piece.rstrip()) - 1, 0)
         while at < len(segments) - 1 and segments[at].end <= anchor:
