@@ -109,11 +109,11 @@ def test_disjoint_targets_and_empty_ones() -> None:
 
 
 def test_sentences_across_wrapped_lines_and_abbreviations() -> None:
-    text = ("Answer questions about cleaning, the garden and\nneighbours briefly. See e.g. Dr. Who.\n"
-            "- first item\n- second item")  # fmt: skip
+    wrapped = "Answer questions about cleaning, the garden and\nneighbours briefly."
+    text = f"{wrapped} See e.g. Dr. Who.\n- first item\n- second item"
     cuts = sorted(set(sentences(text)))
     assert [text[a:b].strip() for a, b in zip(cuts, [*cuts[1:], None], strict=True)] == [
-        "Answer questions about cleaning, the garden and\nneighbours briefly.",
+        wrapped,
         "See e.g. Dr. Who.", "- first item", "- second item",
     ]  # fmt: skip
 
