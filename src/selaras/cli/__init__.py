@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from . import (
-    calibrate, compare, data, debug, doctor, evaluate, gate, models, prompt, report, start, tune,
+    calibrate,
+    compare,
+    data,
+    debug,
+    doctor,
+    evaluate,
+    gate,
+    models,
+    prompt,
+    report,
+    start,
+    tune,
 )  # fmt: skip
 
 STORY = """From a written content policy to evidence that the product keeps it.
