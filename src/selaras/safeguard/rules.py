@@ -16,7 +16,7 @@ from selaras.core.errors import InputError, MissingExtraError
 from selaras.data.personal import WORDS, Personal, personal_spans
 from selaras.safeguard.normal import fold_pattern
 from selaras.safeguard.outcome import SIDES, Material, Score, Side
-from selaras.safeguard.views import EXPANSION, views
+from selaras.safeguard.views import EXPANSION, decodings, readings
 
 LONGEST_MATCH = 400
 # An address of e-mail is the longest thing that is told by its form.
@@ -92,8 +92,11 @@ class Rules:
         found: dict[str, str] = {}
         own = tuple(rule for rule in self.rules if material.side in rule.sides)
         if own:
-            for view in views(material.text):
-                for rule in _hits(own, view, material.final):
+            # What is encoded has an end of its own: the text may go on, and its match has ended.
+            seen = [(view, material.final) for view in readings(material.text)]
+            seen += [(view, True) for view in decodings(material.text)]
+            for view, final in seen:
+                for rule in _hits(own, view, final):
                     found.setdefault(rule.policy, f"matches the rule {rule.name}")
         for personal in self.personal:
             if kind := _holds(personal, material):

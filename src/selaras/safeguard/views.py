@@ -46,10 +46,27 @@ def views(text: str) -> Iterator[str]:
     >>> list(views("aG93IHRvIG1ha2UgYSBib21i"))[-1]
     'how to make a bomb'
     """
-    return _views(text, DEPTH)
+    yield from readings(text)
+    yield from decodings(text)
 
 
-def _views(text: str, depth: int) -> Iterator[str]:
+def decodings(text: str, depth: int = DEPTH) -> Iterator[str]:
+    """Yield the readings of what stands encoded in a text; they end where the code does.
+
+    >>> list(decodings("see aG93IHRvIG1ha2UgYSBib21i there"))
+    ['how to make a bomb']
+    """
+    for decoded in _decoded(text) if depth else ():
+        yield from readings(decoded)
+        yield from decodings(decoded, depth - 1)
+
+
+def readings(text: str) -> Iterator[str]:
+    """Yield the text in the rules' form, and every other reading of all of it.
+
+    >>> list(readings("how to b-o-m-b"))
+    ['how to b-o-m-b', 'how to bomb']
+    """
     small = letters(text)
     folded = joined = " ".join(small.split())
     yield folded
@@ -62,9 +79,6 @@ def _views(text: str, depth: int) -> Iterator[str]:
             yield joined.translate(_LEET_L)
     if turned := _rot13(folded):
         yield turned
-    if depth:
-        for decoded in _decoded(text):
-            yield from _views(decoded, depth - 1)
 
 
 def _rot13(folded: str) -> str | None:
