@@ -38,11 +38,10 @@ Post = Callable[[bytes, Mapping[str, str]], AbstractAsyncContextManager[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait for an upstream: to connect, for the next bytes, for a whole answer."""
+    """Seconds to wait for an upstream: to connect, for the next bytes."""
 
     connect: float = 5.0
     idle: float = 60.0
-    whole: float = 600.0
 
 
 class Upstream:
