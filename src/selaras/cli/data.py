@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from selaras.cli import data_audit
+from selaras.cli import data_audit, data_formats
 from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
@@ -22,9 +22,13 @@ from selaras.cli.frame import (
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    data = group("Rows: list them, split and seal the hold-out.")
+    data = group("Rows: make, import, audit and list them, split and seal the hold-out.")
     data.command("list")(list_rows)
     data.command("audit")(data_audit.audit)
+    data.command("import")(data_formats.import_file)
+    data.command("export")(data_formats.export)
+    data.command("formats")(data_formats.formats)
+    data.command("catalogue")(data_formats.catalogue)
     data.command("decide")(data_audit.decide)
     data.command("restore")(data_audit.restore)
     data.command("split")(split)

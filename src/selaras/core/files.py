@@ -115,24 +115,44 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each non-empty line; raises InputError at a bad one."""
+    for number, value in scan_jsonl(path):
+        if isinstance(value, InputError):
+            raise value
+        yield number, value
+
+
+def scan_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    """Yield (line number, object) for each non-empty line, or what is wrong with the line.
+
+    Raises InputError only where the rest cannot be read either: no such file, another encoding.
+    """
     try:
         with path.open("rb") as source:
-            lines = iter(lambda: source.readline(LONGEST_LINE + 1), b"")
-            for number, raw in enumerate(lines, 1):
-                if len(raw) > LONGEST_LINE:
-                    limit = f"{LONGEST_LINE >> 20} MB"
-                    raise InputError(
-                        f"a line of more than {limit}",
-                        path=path,
-                        line=number,
-                        fix=f"rows may have {limit} at most",
-                    )
-                if line := _decoded(raw, path, number).strip():
-                    yield number, _object(line, path, number)
+            yield from scan_lines(source, path)
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, fix="check the path") from error
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from error
+        raise InputError(f"cannot be read ({error.strerror or error})", path=path) from error
+
+
+def scan_lines(source: IO[bytes], path: Path) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    """Do what `scan_jsonl` does for an open file; `path` is for the messages."""
+    for number, raw in enumerate(iter(lambda: source.readline(LONGEST_LINE + 1), b""), 1):
+        if len(raw) > LONGEST_LINE:
+            limit = f"{LONGEST_LINE >> 20} MB"
+            while raw and not raw.endswith(b"\n"):
+                raw = source.readline(LONGEST_LINE)
+            yield number, InputError(
+                f"a line of more than {limit}", path=path, line=number,
+                fix=f"rows may have {limit} at most",
+            )  # fmt: skip
+            continue
+        _refuse_utf16(raw, path, number)
+        try:
+            if line := _decoded(raw, path, number).strip():
+                yield number, _object(line, path, number)
+        except InputError as error:
+            yield number, error
 
 
 def parse_json(text: str) -> Any:
@@ -167,10 +187,13 @@ def _write_whole(sink: IO[bytes], data: bytes, end: int) -> None:
         raise
 
 
-def _decoded(raw: bytes, path: Path, number: int) -> str:
+def _refuse_utf16(raw: bytes, path: Path, number: int) -> None:
     # A UTF-16 file begins with a mark, or with a letter and a zero byte, in one order or the other.
     if number == 1 and (raw[:2] in (b"\xff\xfe", b"\xfe\xff") or raw[:2].count(0) == 1):
         raise InputError("UTF-16, not UTF-8", path=path, line=1, fix="save the file as UTF-8")
+
+
+def _decoded(raw: bytes, path: Path, number: int) -> str:
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
