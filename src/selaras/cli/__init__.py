@@ -38,6 +38,7 @@ The loop, one line a stage:
   report   the evidence, with its lineage                 selaras report
 
 Start with:  selaras quickstart DIR
+or, with nothing but a system prompt:  selaras start --prompt FILE --model MODEL
 """
 
 app = typer.Typer(

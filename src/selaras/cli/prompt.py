@@ -137,7 +137,7 @@ def render(
     named = _named(file, folder)
     project = _project(folder, needed=row is not None)
     with showing(quiet=as_json) as progress:
-        told = told_row(named.template, project, row, _pairs(values or []), model, progress)
+        told = told_row(named.template, project, row, pairs(values or []), model, progress)
     print_json(told_value(told)) if as_json else print_told(told)
 
 
@@ -339,7 +339,8 @@ def _policies(folder: Path) -> "dict[str, Policy]":
     return load_policies(project) if project else {}
 
 
-def _pairs(values: list[str]) -> dict[str, str]:
+def pairs(values: list[str]) -> dict[str, str]:
+    """Return name=text options as a dict; raises InputError at one of another form."""
     from selaras.core.errors import InputError
 
     found = {}

@@ -1,6 +1,7 @@
-"""`selaras init` and `selaras quickstart`."""
+"""`selaras start`, `selaras init` and `selaras quickstart`."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,76 @@ Folder = Annotated[Path, typer.Argument(help="The project folder.")]
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
+    app.command("start")(start)
     app.command("quickstart")(quickstart)
     app.command("init")(init)
+
+
+@command
+def start(
+    prompt: Annotated[
+        Path | None,
+        typer.Option("--prompt", "-p", help="Your system prompt: .prompt, .prompty or plain text."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="The model, or your application: http:URL, python:M:F."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--to", help="The project folder to make.")] = Path(
+        "selaras-start"
+    ),
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="TYPE:MODEL-OR-FILE, such as policy:openai:NAME@URL; may be repeated."),
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=TEXT", help="A variable of the prompt; may be repeated."),
+    ] = None,
+    ask_model: Annotated[
+        bool, typer.Option("--ask-model", help="Let the model help to draft use cases.")
+    ] = False,
+    send_prompt: Annotated[
+        bool, typer.Option("--send-prompt", help="Send the prompt to an application as well.")
+    ] = False,
+    principle: Annotated[
+        str | None, typer.Option(help="A principle of your own in place of the proposed one.")
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--probes", min=4, help="Run this many probes at most.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin with nothing but a system prompt: a project, a first look, one proposed principle.
+
+    Drafts use cases and policies, runs about 120 probe queries, shows the ten worst answers,
+    proposes one principle, runs the probes again and leaves a project behind. Its figures are
+    development figures. Run it again to go on after a stop.
+    """
+    from selaras.cli.prompt import pairs
+    from selaras.cli.render_start import print_draft, print_started
+    from selaras.evaluate import DEFAULT_JUDGE
+    from selaras.starter.start import Request, begin
+    from selaras.starter.start import start as run
+
+    request = Request(
+        folder, prompt, model, tuple(judge or [DEFAULT_JUDGE]), pairs(value or []), ask_model,
+        send_prompt, principle, most,
+    )  # fmt: skip
+    with showing(quiet=as_json) as progress:
+        if dry_run:
+            with tempfile.TemporaryDirectory() as scratch:
+                begun = begin(replace(request, folder=Path(scratch) / "p"), progress)
+                calls = 2 * len(begun.rows)
+                if as_json:
+                    print_json({"calls": calls, "policies": list(begun.project.file.policies)})
+                    return
+                print_draft(begun)
+                say(f"would make {calls} calls: {len(begun.rows)} probes, before and after")
+                return
+        found = run(request, progress)
+    print_json(found.to_dict()) if as_json else print_started(found, folder)
 
 
 @command

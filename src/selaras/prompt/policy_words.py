@@ -28,7 +28,10 @@ _ORDINARY_WORDS = (
     "using very want wants were what when where which while whom whose will with within "
     "without word words work would write writes your yourself"
 )
-_COMMON = frozenset(_ORDINARY_WORDS.split())
+_MORE_WORDS = (
+    "briefly first good great group large last long means name part plan polite short small way"
+)
+_COMMON = frozenset(word[:_STEM] for word in f"{_ORDINARY_WORDS} {_MORE_WORDS}".split())
 
 
 def policies_named(text: str, policies: Mapping[str, Policy]) -> dict[str, tuple[str, ...]]:
@@ -54,7 +57,7 @@ def _words_of(statement: str) -> frozenset[str]:
     return frozenset(
         word[:_STEM]
         for word in re.findall(r"[^\W\d]{4,}", normalise(statement))
-        if word not in _COMMON
+        if word[:_STEM] not in _COMMON
     )
 
 

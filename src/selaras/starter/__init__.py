@@ -8,6 +8,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import write_text
 from selaras.core.project import FILE, Project, open_project
 from selaras.policy import builtin_text
+from selaras.starter.begin import IGNORE, MERGED
 
 EXAMPLES = {"household-helper": "household_helper"}
 EMPTY = """\
@@ -20,8 +21,6 @@ systems:
   base:
     model: bundled:smollm2-135m-instruct
 """
-IGNORE = "# Caches and the rating store: made again, never committed.\n.selaras/\n"
-MERGED = "data/decisions.jsonl merge=union\nprompts/history/*.jsonl merge=union\n"
 
 
 def create_project(folder: Path, example: str | None = None) -> Project:

@@ -82,6 +82,19 @@ def keep(path: Path, template: PromptTemplate, note: str = "") -> Version:
     return _found(path, content_hash(text))
 
 
+def propose(path: Path, template: PromptTemplate, label: str, note: str = "") -> Version:
+    """Keep a template as a child of what the file holds, under a label; the file stays as it is."""
+    before = keep_as_it_is(path)
+    child = with_front(template, {"parent": before.version})
+    text = write_prompt(child)
+    name = content_hash(text)
+    if name not in {version.version for version in history(path)}:
+        _keep_text(path, text, before.version, note)
+    if labels_of(path).get(label) != name:
+        return put_label(path, label, name)
+    return _found(path, name)
+
+
 def keep_as_it_is(path: Path, note: str = "as it was in the file") -> Version:
     """Keep what a template's file holds now, and return the version; it may be kept already."""
     template = load_prompt(path)
