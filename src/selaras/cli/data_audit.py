@@ -40,6 +40,16 @@ def audit(
         list[Path] | None,
         typer.Option("--reference", help="Rows to compare diversity with, at equal lengths."),
     ] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="minilm, or static: coarser and a hundred times as fast; auto by size."),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Ask a model about rows close to evaluation items."),
+    ] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Most calls to the judge.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Most that its calls may cost.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the page here.")] = None,
     as_json: JsonOption = False,
     overrides: SetOption = None,
@@ -49,18 +59,25 @@ def audit(
     Nothing is deleted: --fix appends decisions, 'selaras data restore' takes them back. Exit code 3
     where a cell of policy x use case x kind has too few rows.
     """
-    from selaras.core.errors import GateError
-    from selaras.data import audit_files, audit_project
+    from selaras.core.errors import GateError, InputError
+    from selaras.data import AuditOptions, audit_files, audit_project
     from selaras.data import fix as repair
+    from selaras.evaluate import Budget, Terms, same_question
     from selaras.report import write_audit
 
     audits = _chosen(only)
     project = _project(folder, overrides, bool(data))
+    if judge and project is None:
+        raise InputError("--judge is asked about a project's evaluation_sets, and there is none",
+                         path=folder)  # fmt: skip
     with showing() as progress:
+        terms = Terms(Budget(max_calls, max_cost))
+        same = same_question(judge, project, terms, progress) if judge and project else None
+        options = AuditOptions(tuple(reference or ()), embedder, same)
         if data or project is None:
-            report = audit_files(data or [], audits, project, progress, reference or ())
+            report = audit_files(data or [], audits, project, progress, options)
         else:
-            report = audit_project(project, audits, progress, reference or ())
+            report = audit_project(project, audits, progress, options)
         page = write_audit(report, project, out)
     if fix and project is None:
         _needs_project(folder)
@@ -188,6 +205,8 @@ def _show(report: "AuditReport") -> None:
     if not report.findings:
         table.add_row("nothing", "", "", "", "")
     console.print(table)
+    if report.reads_meaning:
+        console.print(f"what rows mean was read by the encoder {report.encoder}", style="dim")
     for name, reason in report.not_run.items():
         console.print(f"{name} could not be run to its end: {reason}", style="yellow", markup=False)
 

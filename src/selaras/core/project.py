@@ -103,7 +103,9 @@ class AuditSettings(Record):
     which every cell must have its minimum. `adversarial` is the band that the share of inadvertent
     and malicious queries among RL rows should lie in. `languages` are ISO 639-1 codes that rows may
     be in; none named means that the most frequent one counts as theirs. `phone_regions` are the
-    countries (ISO 3166-1) whose national numbers are known without a leading "+".
+    countries (ISO 3166-1) whose national numbers are known without a leading "+". `embedder` reads
+    rows for topics, paraphrases and mislabels: `auto` is MiniLM up to 20,000 rows and the static
+    encoder past that.
     """
 
     minimum: int = Field(default=5, ge=1)
@@ -117,6 +119,7 @@ class AuditSettings(Record):
         "US",
         "GB",
     )
+    embedder: Literal["auto", "minilm", "static"] = "auto"
 
     @field_validator("adversarial")
     @classmethod

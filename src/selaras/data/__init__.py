@@ -1,6 +1,6 @@
 """Rows: reading, splitting, sealing. The sealed rows' door is `selaras.data.opener`."""
 
-from selaras.data.audit import AuditReport, audit_files, audit_project
+from selaras.data.audit import AuditOptions, AuditReport, audit_files, audit_project
 from selaras.data.development import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.data.finding import AuditInput, Evidence, Figures, Finding, Proposal
 from selaras.data.repair import decide, fix, restore
@@ -22,6 +22,7 @@ __all__ = [
     "AUDITS",
     "DEVELOPMENT_FIGURES",
     "AuditInput",
+    "AuditOptions",
     "AuditReport",
     "Development",
     "Evidence",

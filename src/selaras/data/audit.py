@@ -7,11 +7,9 @@ and the reason is told.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from selaras.core.decisions import Removal, apply_decisions, read_decisions, standing
 from selaras.core.errors import InputError, MissingExtraError
@@ -19,8 +17,18 @@ from selaras.core.late import resolve
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import AuditSettings, Project, UseCase
 from selaras.core.records import Query
-from selaras.data.embeddings import ENCODER, embed_cached
-from selaras.data.finding import Audit, AuditInput, Figures, Finding, Level, Proposal, text_fields
+from selaras.data.embeddings import Embeddings
+from selaras.data.encoder import MINILM, Encoder, encoder_for
+from selaras.data.finding import (
+    AskSame,
+    Audit,
+    AuditInput,
+    Figures,
+    Finding,
+    Level,
+    Proposal,
+    text_fields,
+)
 from selaras.data.personal import masked
 from selaras.data.rows import load_rows, read_rows
 from selaras.data.seal import read_seal
@@ -28,15 +36,30 @@ from selaras.policy import builtin_policies, check_rows, load_policies
 
 LEVELS: tuple[Level, ...] = ("fault", "review", "note")
 GATE = "coverage"
+WITHOUT_ENCODER = {"coverage", "hygiene"}
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What one run of the audits is asked beside the project's settings.
+
+    `reference` are files of rows to compare diversity with, `embedder` an encoder instead of the
+    settings', `same` a judge of pairs that are only close.
+    """
+
+    reference: tuple[Path, ...] = ()
+    embedder: str | None = None
+    same: AskSame | None = None
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """What the audits said of rows. `not_run` holds the reason for each that could not finish.
 
     `removed` are rows that earlier decisions had taken out: they were not audited. `approved` is
-    how many findings a person had looked at and approved; they are not repeated.
+    how many findings a person had looked at and approved; they are not repeated. `encoder` is what
+    read the rows' meaning.
     """
 
     rows: tuple[Query, ...]
@@ -45,6 +68,7 @@ class AuditReport:
     not_run: Mapping[str, str]
     removed: tuple[Removal, ...] = ()
     approved: int = 0
+    encoder: str = MINILM.label
 
     @property
     def passed(self) -> bool:
@@ -52,6 +76,11 @@ class AuditReport:
         return not any(f.audit == GATE and f.level == "fault" for f in self.findings)
 
     @property
+    def reads_meaning(self) -> bool:
+        """Whether an audit that asks an encoder was among them."""
+        return bool((self.figures.keys() | self.not_run.keys()) - WITHOUT_ENCODER)
+
+    @cached_property
     def repairs(self) -> tuple[tuple[Finding, Proposal], ...]:
         """What `--fix` would do: the safe proposals with their findings, one a row."""
         found: dict[str, tuple[Finding, Proposal]] = {}
@@ -61,7 +90,7 @@ class AuditReport:
                     found.setdefault(proposal.record, (finding, proposal))
         return tuple(found.values())
 
-    @property
+    @cached_property
     def saved(self) -> dict[str, int]:
         """How many rows and tokens (words and marks) the repairs would take out, and of how many.
 
@@ -86,6 +115,7 @@ class AuditReport:
         """Return findings and figures as JSON values, without the text of rows."""
         return {
             "rows": len(self.rows), "passed": self.passed, "saved": self.saved,
+            "encoder": self.encoder,
             "not_run": dict(self.not_run), "approved": self.approved,
             "removed": [removal.record for removal in self.removed], "counts": self.counts(),
             "findings": [finding.to_dict() for finding in self.findings],
@@ -97,14 +127,11 @@ def audit_project(
     project: Project,
     audits: Mapping[str, str],
     progress: Progress = SILENT,
-    reference: Sequence[Path] = (),
+    options: AuditOptions = AuditOptions(),
 ) -> AuditReport:
-    """Return what the audits say of the project's development rows; sealed rows are not read.
-
-    `reference` are files of rows to compare with.
-    """
+    """Return what the audits say of the project's development rows; sealed rows are not read."""
     loaded = load_rows(project)
-    given = _input(loaded.kept, project, progress, reference)
+    given = _input(loaded.kept, project, progress, options)
     return _audited(given, loaded.removed, audits)
 
 
@@ -113,7 +140,7 @@ def audit_files(
     audits: Mapping[str, str],
     project: Project | None = None,
     progress: Progress = SILENT,
-    reference: Sequence[Path] = (),
+    options: AuditOptions = AuditOptions(),
 ) -> AuditReport:
     """Return what the audits say of the rows of files, in a project or outside one.
 
@@ -124,12 +151,13 @@ def audit_files(
     if not rows:
         raise InputError("no rows", path=paths[0], fix="give JSON Lines with one row a line")
     if project is None:
-        return _audited(_input(rows, None, progress, reference), (), audits)
+        return _audited(_input(rows, None, progress, options), (), audits)
     if inside := [path for path in paths if path.resolve().is_relative_to(project.holdout)]:
         raise InputError("sealed rows are not audited", path=inside[0])
     check_rows(rows, load_policies(project), project.file.use_cases, places=places)
     kept, removed = apply_decisions(rows, read_decisions(project.decisions))
-    return _audited(_input(kept, project, progress, reference), removed, audits)
+    given = _input(kept, project, progress, options)
+    return _audited(given, removed, audits)
 
 
 def run_audits(given: AuditInput, audits: Mapping[str, Audit]) -> AuditReport:
@@ -149,7 +177,8 @@ def run_audits(given: AuditInput, audits: Mapping[str, Audit]) -> AuditReport:
                 not_run[name] = str(error)
             task.advance(1, name)
     unique = {finding.id: finding for finding in findings}.values()
-    return AuditReport(given.rows, tuple(_by_weight(unique)), figures, not_run)
+    return AuditReport(given.rows, tuple(_by_weight(unique)), figures, not_run,
+                       encoder=given.encoder.label)  # fmt: skip
 
 
 def tokens(row: Query) -> int:
@@ -178,13 +207,13 @@ def _input(
     rows: Iterable[Query],
     project: Project | None,
     progress: Progress,
-    reference: Sequence[Path],
+    options: AuditOptions,
 ) -> AuditInput:
     seal = read_seal(project) if project else None
     # A split that was killed may have left rows on both sides: the seal decides.
     sealed = {row.id for row in seal.rows} if seal else set()
     rows = tuple(row for row in rows if row.id not in sealed)
-    other = tuple(read_rows(reference)[0]) if reference else ()
+    other = tuple(read_rows(options.reference)[0]) if options.reference else ()
     if project is None:
         named = {name for row in rows for name in row.policies}
         policies = {k: v for k, v in builtin_policies().items() if k in named}
@@ -194,12 +223,17 @@ def _input(
     else:
         policies, use_cases = load_policies(project), project.file.use_cases
         settings = project.file.audit
-    cache = project.cache / f"embeddings-{ENCODER}.npz" if project else None
+    encoder = encoder_for(options.embedder or settings.embedder, len(rows))
+    # One pass a text and encoder, whichever audits ask for it.
+    closely = _embeddings(MINILM, project, progress)
+    own = closely if encoder is MINILM else _embeddings(encoder, project, progress)
+    return AuditInput(rows, own.embed, policies, use_cases, settings, project, other, progress,
+                      encoder, closely.embed, options.same)  # fmt: skip
 
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        return embed_cached(texts, cache, progress=progress)
 
-    return AuditInput(rows, embed, policies, use_cases, settings, project, other, progress)
+def _embeddings(encoder: Encoder, project: Project | None, progress: Progress) -> Embeddings:
+    cache = project.cache / f"embeddings-{encoder.package}.npz" if project else None
+    return Embeddings(encoder.open, cache, progress)
 
 
 def _approved(project: Project | None) -> set[str]:

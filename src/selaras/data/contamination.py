@@ -13,7 +13,7 @@ A semantic match counts only within the same kind: safe look-alikes of unsafe qu
 embedding and must stay. Thresholds: `benchmarks/contamination.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from selaras.core.decisions import Removal
 from selaras.core.records import Query
 from selaras.data.containment import contained, covered, meetings, rarity
+from selaras.data.encoder import MINILM, Encoder
 from selaras.data.minhash import PERMUTATIONS, signature
 from selaras.data.near import NEAR, SLACK, jaccards
 from selaras.data.shingles import Ragged, sequences
@@ -37,19 +38,15 @@ HELD, LOOKED_AT, WINDOW = 0.8, 0.5, 0.7
 FEWEST_WORDS, SURE_WORDS = 3, 5
 LONG_ITEM = 26
 RETRIEVED = 5
-# (cosine, share of numbers in common): a pair must reach one of them. Texts without numbers share
-# none and need the last.
-PARAPHRASE = ((0.72, 0.75), (0.8, 0.5), (0.9, 0.0))
-PARAPHRASE_WITHOUT_NUMBERS = 0.8
-# From which cosine on a judge is asked.
-JUDGED_FROM = 0.6
+NEAR_MISS = "near_miss"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """A row that resembles an item of a sketch. `certain` is to be removed, the rest looked at.
 
-    `reason` has `{}` where the item is to be named.
+    `reason` has `{}` where the item is to be named. The tier `near_miss` says that the two are
+    close without reaching a threshold: no finding, but what a judge may be asked about.
     """
 
     row: int
@@ -89,13 +86,12 @@ def matches(
     sketch: Sketch,
     salt: str,
     vectors: NDArray[np.float32] | None,
-    judge: Callable[[int, int], bool] | None = None,
+    encoder: Encoder = MINILM,
 ) -> Iterator[Match]:
-    """Yield what resembles the items of a sketch, the surest tier first.
+    """Yield what resembles the items of a sketch, the surest tier first, near misses last.
 
-    A pair may be found by several tiers. `vectors` are the rows' unit vectors; None leaves the
-    semantic tier out. `salt` is the sketch's. `judge` says of a row and an item that are close
-    (cosine >= .6) without reaching the threshold whether they mean the same.
+    A pair may be found by several tiers. `vectors` are the rows' unit vectors, by the encoder that
+    made the sketch's; None leaves the semantic tier out. `salt` is the sketch's.
     """
     if not rows or not len(sketch):
         return
@@ -105,21 +101,13 @@ def matches(
     yield from _near(grams["characters"], sketch.grams["characters"])
     yield from _contained(texts, grams, sketch, salt)
     if vectors is not None and sketch.vectors.size:
-        yield from _paraphrases(rows, vectors, grams["numbers"], sketch, judge)
+        yield from _paraphrases(rows, vectors, grams["numbers"], sketch, encoder)
 
 
 def shared_numbers(rows: Ragged, items: Ragged, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the Jaccard of the numbers of each pair; NaN where neither text has any."""
     none = (rows.lengths[pairs[:, 0]] == 0) & (items.lengths[pairs[:, 1]] == 0)
     return np.where(none, np.nan, jaccards(rows, items, pairs))
-
-
-def paraphrases(cosine: NDArray[np.float64], shared: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which pairs are paraphrases, by cosine and the share of numbers in common."""
-    found = np.isnan(shared) & (cosine >= PARAPHRASE_WITHOUT_NUMBERS)
-    for close, agreeing in PARAPHRASE:
-        found |= (cosine >= close) & (np.nan_to_num(shared, nan=-1.0) >= agreeing)
-    return found
 
 
 def _same(rows: Sequence[Query], sketch: Sketch, salt: str) -> Iterator[Match]:
@@ -202,18 +190,20 @@ def _paraphrases(
     vectors: NDArray[np.float32],
     numbers: Ragged,
     sketch: Sketch,
-    judge: Callable[[int, int], bool] | None,
+    encoder: Encoder,
 ) -> Iterator[Match]:
-    least = min(close for close, _ in PARAPHRASE)
-    retrieved = JUDGED_FROM if judge else least
+    rule = encoder.copies
+    retrieved = min(encoder.near_miss, rule.least)
     pairs, cosines = closest(vectors, unit_vectors(sketch), retrieved, RETRIEVED)
-    meant = paraphrases(cosines, shared_numbers(numbers, sketch.grams["numbers"], pairs))
+    meant = rule.holds(cosines, shared_numbers(numbers, sketch.grams["numbers"], pairs))
+    missed = []
     for (i, j), score, same in zip(pairs.tolist(), cosines.tolist(), meant.tolist(), strict=True):
         kind = sketch.kinds[j]
         if kind not in {"", rows[i].kind.value}:
             continue
         if same:
-            yield Match(i, j, "paraphrase", "paraphrases {}", score, least, certain=bool(kind))
-        elif judge and judge(i, j):
-            reason = "paraphrases {}, says the judge"
-            yield Match(i, j, "judge", reason, score, JUDGED_FROM, certain=False)
+            certain = encoder.decides and bool(kind)
+            yield Match(i, j, "paraphrase", "paraphrases {}", score, rule.least, certain)
+        else:
+            missed.append(Match(i, j, NEAR_MISS, "is close to {}", score, retrieved, False))
+    yield from missed

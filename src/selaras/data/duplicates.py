@@ -2,7 +2,7 @@
 
     exact           the same words (case, punctuation and spaces aside): safe to remove
     near            Jaccard of character 5-grams >= .6; from .7 safe to remove, below for a person
-    paraphrase      cosine of sentence embeddings >= .8: for a person
+    paraphrase      cosine of sentence embeddings (MiniLM >= .8, static >= .84): for a person
     counterfactual  alike but for an identity term: a pair that is wanted, and is told so
     response        one response under several questions: for information
     boilerplate     the same run of words in several responses: for information
@@ -16,9 +16,6 @@ makes another go: exact copies apart, such groups stay whole.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from selaras.core.fingerprint import normalise
 from selaras.core.records import Example, Query
@@ -36,7 +33,7 @@ from selaras.data.finding import (
 )
 from selaras.data.lexicon import OWN_TERMS, Lexicon, load_lexicon
 from selaras.data.near import NEAR, near_duplicates
-from selaras.data.similarity import PARAPHRASE, closest
+from selaras.data.similarity import alike_pairs
 from selaras.data.variants import Marks, is_counterfactual, marks
 
 AUDIT, VERSION = "duplicates", 1
@@ -82,7 +79,7 @@ def audit_duplicates(given: AuditInput) -> Iterator[Finding | Figures]:
     meant = stars(
         [p for p in _paraphrases(given, lexicon, gone) if not {p[0], p[1]} & paired], rank
     )
-    yield from (_paraphrase(rows, star) for star in meant)
+    yield from (_paraphrase(rows, star, given.encoder.alike) for star in meant)
     yield Figures(AUDIT, counts | {"paraphrase": _size(meant)})
 
 
@@ -178,28 +175,18 @@ def _paraphrases(given: AuditInput, lexicon: Lexicon, gone: set[int]) -> Scored:
     if not asked:
         return []
     texts = {i: given.rows[i].query_key for i in asked}
-    vectors = dict(zip(asked, given.embed([texts[i] for i in asked]), strict=True))
+    vectors = given.embed([texts[i] for i in asked])
+    place = {row: i for i, row in enumerate(asked)}
     found: Scored = []
-    with given.progress.task("comparing meanings", len(asked)) as task:
-        for members in chosen:
-            matrix = np.stack([vectors[i] for i in members])
-            for one, other, score in _close(matrix):
-                a, b = members[one], members[other]
-                mine, theirs = marks(texts[a], lexicon), marks(texts[b], lexicon)
-                if mine.numbers == theirs.numbers and not is_counterfactual(mine, theirs):
-                    found.append((a, b, score))
-            task.advance(len(members))
+    for members in chosen:
+        own = vectors[[place[row] for row in members]]
+        pairs, scores = alike_pairs(own, given.encoder.alike, NEIGHBOURS, given.progress)
+        for (one, other), score in zip(pairs.tolist(), scores.tolist(), strict=True):
+            a, b = members[one], members[other]
+            mine, theirs = marks(texts[a], lexicon), marks(texts[b], lexicon)
+            if mine.numbers == theirs.numbers and not is_counterfactual(mine, theirs):
+                found.append((a, b, min(score, 1.0)))
     return found
-
-
-def _close(matrix: NDArray[np.float32]) -> Scored:
-    # A row is its own closest.
-    pairs, scores = closest(matrix, matrix, PARAPHRASE, NEIGHBOURS + 1)
-    return [
-        (a, b, min(s, 1.0))
-        for (a, b), s in zip(pairs.tolist(), scores.tolist(), strict=True)
-        if a != b
-    ]
 
 
 def _exact(rows: Sequence[Query], star: Star) -> Finding:
@@ -229,7 +216,7 @@ def _near(rows: Sequence[Query], star: Star) -> Finding:
                    round(least, 3), NEAR, proposed)  # fmt: skip
 
 
-def _paraphrase(rows: Sequence[Query], star: Star) -> Finding:
+def _paraphrase(rows: Sequence[Query], star: Star, threshold: float) -> Finding:
     kept, least = rows[star.kept], min(score for _, score in star.others)
     proposed = tuple(
         Proposal(rows[i].id, "remove", f"means the same as {kept.id} (cosine {score:.2f})")
@@ -238,7 +225,7 @@ def _paraphrase(rows: Sequence[Query], star: Star) -> Finding:
     names = (kept.id, *(rows[i].id for i, _ in star.others))
     message = f"{len(names)} rows seem to ask the same in other words (cosine {least:.2f} or more)"
     return Finding(AUDIT, "paraphrase", VERSION, "review", names, message, _shown(rows, star),
-                   round(least, 3), PARAPHRASE, proposed)  # fmt: skip
+                   round(least, 3), threshold, proposed)  # fmt: skip
 
 
 def _counterfactual(rows: Sequence[Query], group: Sequence[int], lexicon: Lexicon) -> Finding:

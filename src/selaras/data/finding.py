@@ -19,12 +19,15 @@ from selaras.core.fingerprint import fingerprint
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import AuditSettings, Project, UseCase
 from selaras.core.records import Example, Preference, Query
+from selaras.data.encoder import MINILM, Encoder
 from selaras.policy import Policy
 
 # fault: certainly wrong. review: a person has to look. note: worth knowing, nothing to do.
 Level = Literal["fault", "review", "note"]
 # Texts to unit vectors, one a text; cached, shows progress, raises MissingExtraError.
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+# Pairs of a row and an item's text to whether both ask the same; None where that is not known.
+AskSame = Callable[[Sequence[tuple[Query, str]]], Sequence[bool | None]]
 LONGEST_EVIDENCE = 160
 
 
@@ -131,7 +134,9 @@ class AuditInput:
 
     `rows` have the decisions applied and hold no sealed row. Outside a project `project` is None,
     `policies` and `use_cases` hold what is known of those that rows name, and `settings` are the
-    defaults. `embed` opens its encoder at the first new text. `reference` are rows to compare with.
+    defaults. `embed` opens its encoder at the first new text; `encoder` has its thresholds.
+    `closely` embeds by MiniLM whatever the encoder (seals hold its vectors), None where `embed`
+    does. `reference` are rows to compare with. `same` asks a judge about what is only close.
     """
 
     rows: tuple[Query, ...]
@@ -142,6 +147,13 @@ class AuditInput:
     project: Project | None = None
     reference: tuple[Query, ...] = ()
     progress: Progress = SILENT
+    encoder: Encoder = MINILM
+    closely: Embed | None = None
+    same: AskSame | None = None
+
+    def embed_closely(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return MiniLM's vectors of texts."""
+        return (self.closely or self.embed)(texts)
 
 
 Audit = Callable[[AuditInput], Iterable[Finding | Figures]]

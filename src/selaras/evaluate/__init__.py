@@ -14,6 +14,7 @@ from selaras.evaluate.judging import DEFAULT_JUDGE, open_judges
 from selaras.evaluate.named_runs import gate_runs, reference_of, runs_named
 from selaras.evaluate.named_suites import named_suite, transfer_suite
 from selaras.evaluate.run import evaluate
+from selaras.evaluate.same_question import same_question
 from selaras.evaluate.spent import open_rows, opened_rows
 from selaras.evaluate.store import Evaluation, newest_together, read_evaluation, summary
 from selaras.evaluate.suite import Suite, development_suite, held_out_suite
@@ -57,6 +58,7 @@ __all__ = [
     "reference_of",
     "renderer",
     "runs_named",
+    "same_question",
     "summary",
     "transfer_suite",
 ]

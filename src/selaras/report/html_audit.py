@@ -87,6 +87,8 @@ def _lead(report: AuditReport) -> Markup:
             "are read. "
         )
     said += "Nothing has been deleted or relabelled: a person, or --fix, decides."
+    if report.reads_meaning:
+        said += f" What rows mean was read by the encoder {report.encoder}."
     more = [f"{name} could not be run to its end: {why}" for name, why in report.not_run.items()]
     if report.removed:
         more.append(f"{len(report.removed)} rows were taken out by earlier decisions.")
