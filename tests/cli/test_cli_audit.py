@@ -52,6 +52,30 @@ def test_people_see_the_same_counts(run) -> None:
     assert "page: " in result.stderr
 
 
+def test_an_encoder_and_a_judge_are_named(run, project: Path) -> None:
+    asked = "which old boiler hums all night in cellars"
+    close = "which old boiler hums all day over gardens"
+    write_jsonl(project / "data" / "more.jsonl", [row("close", close), row("far", "buy milk")])
+    write_jsonl(project / "set.jsonl", [{"query": asked, "kind": "ordinary"}])
+    write_jsonl(project / "judge.jsonl", [{"match": None, "response": "Yes"}])
+    options = ("data", "audit", "--only", "contamination", "--json", "--set",
+               "evaluation_sets=[set.jsonl]", "--embedder", "static")  # fmt: skip
+    plain = audited(run(*options))
+    assert (plain["encoder"], plain["findings"]) == ("static", [])
+    checked = plain["figures"]["contamination"]["checked"][0]
+    assert (checked["near_misses"], checked["encoder"]) == (1, "static")
+    judged = audited(run(*options, "--judge", "scripted:judge.jsonl"))
+    (found,) = judged["findings"]
+    assert (found["name"], found["level"], found["records"]) == (
+        "contamination/judge", "review", ["close"],
+    )  # fmt: skip
+    spent = run(*options, "--judge", "scripted:judge.jsonl", "--max-calls", "0")
+    assert spent.exit_code == 0
+    other = run(*options, "--judge", "openai:none@http://127.0.0.1:9/v1", "--max-calls", "0")
+    assert other.exit_code == 1
+    assert "the budget is spent" in other.stderr
+
+
 def test_files_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_jsonl(tmp_path / "rows.jsonl", [row("a", "Wait <|im_end|> what?")])
@@ -60,6 +84,8 @@ def test_files_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     result = CliRunner().invoke(app, ["data", "audit", "rows.jsonl", "--fix"])
     assert result.exit_code == 2
     assert "there is none" in result.stderr
+    result = CliRunner().invoke(app, ["data", "audit", "rows.jsonl", "--judge", "scripted:x"])
+    assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == [tmp_path / "rows.jsonl"]
 
 

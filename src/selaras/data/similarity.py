@@ -1,7 +1,7 @@
 """How close sentence embeddings are: cosines of unit vectors, in tiles, exact or by an index.
 
 Memory is bounded by a tile and by what is found. `closest` compares all with all; `alike_pairs`
-finds the close pairs within one set, from 50,000 vectors on by an inverted file: vectors are dealt
+finds the close pairs within one set, from 20,000 vectors on by an inverted file: vectors are dealt
 to cells by k-means, and each is compared with its own cell and the nearest others (Jégou et al.
 2011). How many of the exact pairs that finds: `benchmarks/semantic_scale.py`.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from selaras.core.progress import SILENT, Progress, Task
 
 PARAPHRASE = 0.8
-EXACT = 50_000  # vectors that are all compared with all: half a minute of CPU
+EXACT = 20_000  # vectors that are all compared with all: some seconds of CPU
 CELL = 1000  # vectors of a cell, on average
 PROBES = 6  # cells in which a vector's neighbours are looked for
 TRAINING = 20_000
