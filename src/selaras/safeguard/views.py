@@ -33,9 +33,11 @@ _ESCAPED = re.compile(
 )
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 # The words that tell readable English or Indonesian from its rot13.
-_COMMON = frozenset(
-    ["the", "to", "of", "and", "a", "in", "is", "how", "do", "i", "my", "you", "for", "with", "what", "that", "can", "on", "it", "me", "yang", "dan", "di", "ke", "dari", "untuk", "saya", "apa", "bagaimana", "cara", "ini", "itu"]
-)  # fmt: skip
+_COMMON_WORDS = (
+    "the to of and a in is how do i my you for with what that can on it me "
+    "yang dan di ke dari untuk saya apa bagaimana cara ini itu"
+)
+_COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def views(text: str) -> Iterator[str]:
