@@ -15,6 +15,7 @@ from . import (
     doctor,
     evaluate,
     gate,
+    guard,
     models,
     prompt,
     report,
@@ -32,7 +33,8 @@ The loop, one line a stage:
   split    a sealed hold-out that decides                 selaras data split
   prompt   first lever: a system prompt                   prompts/*.prompt
   tune     second lever: teach the model                  selaras tune sft
-  eval     one ruler for both                             selaras eval
+  guard    third lever: check what is asked and answered  selaras guard fit
+  eval     one ruler for all                              selaras eval
   debug    which part of a prompt made it say that        selaras debug
   gate     the launch criteria, for CI                    selaras gate
   report   the evidence, with its lineage                 selaras report
@@ -49,7 +51,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 STAGES = (
-    start, data, prompt, tune, evaluate, compare, calibrate, debug, gate, report, models, doctor,
+    start, data, prompt, tune, evaluate, compare, calibrate, debug, gate, guard, report, models,
+    doctor,
 )  # fmt: skip
 for module in STAGES:
     module.register(app)

@@ -30,7 +30,7 @@ class Manifest(Record):
     """One run. Paths in `inputs` and `outputs` are relative to the project."""
 
     id: Identifier
-    kind: Literal["audit", "split", "tune", "eval", "calibrate", "report", "quickstart"]
+    kind: Literal["audit", "split", "tune", "eval", "calibrate", "guard", "report", "quickstart"]
     status: Literal["running", "finished", "failed"] = "running"
     started: str
     finished: str | None = None

@@ -18,7 +18,7 @@ class Sampling(Record):
 
 
 class SystemSpec(Record):
-    """A System as the project file names it."""
+    """A System as the project file names it; `guard` is a file such as guards/main.yaml."""
 
     model: str = Field(min_length=1)
     prompt: str | None = None
@@ -44,6 +44,11 @@ class System(Record):
     template: str | None = None
     guard: str | None = None
     sampling: Sampling
+
+    @property
+    def bare(self) -> "System":
+        """The same System without its guard."""
+        return self.model_copy(update={"guard": None})
 
     @property
     def fingerprint(self) -> str:

@@ -10,12 +10,14 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Conversation, Query
 from selaras.evaluate.calls import Terms, plan_batches
 from selaras.evaluate.checks import Check, ChoiceCheck, Generated
+from selaras.evaluate.guarding import Guarding, blocked_queries, guarded_answers
 from selaras.evaluate.runner import Job, answer_rows
 from selaras.evaluate.verifiers import passes
 from selaras.models.protocol import Choice, Scorer
 
 BLOCK = 32
 NO_LOG_PROBABILITIES = "the model gives no log-probabilities"
+BLOCKED = "blocked by the guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,26 @@ def run_checks(
     journal: Journal,
     progress: Progress = SILENT,
     terms: Terms | None = None,
+    guard: Guarding | None = None,
 ) -> list[CheckResult]:
     """Return the results in the order of the checks.
 
     Choices are decided by the summed log-probability of each candidate as the whole reply; a model
     without log-probabilities leaves them unscored. All other answers are generated and verified.
+    A check whose question or answer the `guard` blocks is not passed.
     """
     choices = [check for check in checks if isinstance(check, ChoiceCheck)]
     generated = [check for check in checks if not isinstance(check, ChoiceCheck)]
     results = {result.check: result for result in _choices(job, choices, journal, progress)}
     results |= {
-        result.check: result for result in _generated(job, generated, journal, progress, terms)
+        result.check: result
+        for result in _generated(job, generated, journal, progress, terms, guard)
     }
+    if guard:
+        blocked = blocked_queries(guard, [job.render(_row(check)) for check in choices])
+        for check, hit in zip(choices, blocked, strict=True):
+            if hit:
+                results[check.id] = CheckResult(check.id, False, BLOCKED)
     return [results[check.id] for check in checks]
 
 
@@ -90,13 +100,18 @@ def _generated(
     journal: Journal,
     progress: Progress,
     terms: Terms | None,
+    guard: Guarding | None,
 ) -> list[CheckResult]:
     if not checks:
         return []
     asked = Job(job.system, job.model, job.sampling, [_row(c) for c in checks], job.render)
     answers = answer_rows(asked, journal, progress, "capability answers", terms)
+    if guard:
+        answers = guarded_answers(guard, asked, answers, journal, progress)
     return [
-        CheckResult(check.id, *passes(check, answer.text))
+        CheckResult(check.id, False, BLOCKED)
+        if answer.guard and answer.guard["action"] == "block"
+        else CheckResult(check.id, *passes(check, answer.text))
         if answer.status == "ok"
         else CheckResult(check.id, None, answer.error)
         for check, answer in zip(checks, answers, strict=True)

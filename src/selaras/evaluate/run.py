@@ -24,6 +24,7 @@ from selaras.evaluate.calls import Terms
 from selaras.evaluate.capability import run_checks
 from selaras.evaluate.checks import Check, load_checks
 from selaras.evaluate.figures import Judged, judged_row
+from selaras.evaluate.guarding import guarded_answers
 from selaras.evaluate.judging import (
     DEFAULT_JUDGE,
     Bench,
@@ -98,7 +99,7 @@ def evaluate(
         raise SelarasError(f"no row could be answered; the first said: {answers[0].error}")
     bench = Bench(project, opened.system.fingerprint, journal, terms, progress)
     judged = judge_all(named, bench, suite, answers)
-    results = run_checks(job, checks, journal, progress, terms)
+    results = run_checks(job, checks, journal, progress, terms, opened.guard)
     seconds = time.monotonic() - begun
     return write_evaluation(project, manifest, judged, results, answers, seconds)
 
@@ -107,7 +108,7 @@ def _answered(
     opened: Opened, suite: Suite, journal: Journal, progress: Progress, terms: Terms
 ) -> tuple[Job, list[Answer]]:
     """Return the job of the first seed, and the answers of all rows, each under its own seed."""
-    system, title = opened.system, f"{opened.system.name}: answering"
+    system, title = opened.system.bare, f"{opened.system.name}: answering"
     seeds = suite.seeds or (0,) * len(suite.rows)
     if any(seeds) and system.sampling.temperature == 0:
         progress.say(
@@ -121,6 +122,9 @@ def _answered(
         rows = [suite.rows[i] for i in numbers]
         jobs.append(Job(system.fingerprint, opened.model, sampling, rows, opened.render))
         found = answer_rows(jobs[-1], journal, progress, title, terms)
+        if opened.guard:
+            title_ = f"{system.name}: guarding"
+            found = guarded_answers(opened.guard, jobs[-1], found, journal, progress, title_)
         answers |= dict(zip(numbers, found, strict=True))
     return jobs[0], [answers[i] for i in range(len(suite.rows))]
 
@@ -136,7 +140,7 @@ def judge_all(
     return [
         judged_row(
             row, cluster, _judgement(refusals[i]),
-            [verdict for own in others for verdict in own[i]],
+            [verdict for own in others for verdict in own[i]], answers[i].guard,
         )
         for i, (row, cluster) in enumerate(zip(suite.rows, suite.clusters, strict=True))
     ]  # fmt: skip
@@ -169,7 +173,8 @@ def _manifest(
             notes.append(f"not held out for run {opened.run}: it was tuned under another seal")
     sealed = [rows_path(project), sketch_path(project)] if suite.seal else []
     rows = list(project.data_files) if not suite.seal else sealed
-    read = [project.root / name for name in (opened.prompt, project.checks_file) if name]
+    own = (opened.prompt, project.checks_file, opened.guard_file)
+    read = [project.root / name for name in own if name]
     policies = {policy.id: policy.revision for policy in load_policies(project).values()}
     texts = {name: fingerprint(policy_text(p)) for name, p in load_policies(project).items()}
     manifest = new_manifest(
@@ -217,13 +222,16 @@ def changed_policies(earlier: Manifest, later: Manifest) -> list[str]:
 
 
 def _answered_by(project: Project, opened: Opened, suite: Suite) -> Manifest | None:
-    """Return the newest finished evaluation of the same System on the same rows, or None."""
+    """Return the newest finished evaluation of the same System on the same rows, or None.
+
+    The same with another guard, or none, will do: the model's own answers are in its journal.
+    """
     found = [
         manifest
         for manifest in ledger(project.runs)
         if (manifest.kind, manifest.status) == ("eval", "finished")
         and manifest.system is not None
-        and manifest.system.fingerprint == opened.system.fingerprint
+        and manifest.system.bare.fingerprint == opened.system.bare.fingerprint
         and manifest.config.get("suite") == suite.fingerprint
     ]
     return newest(found)

@@ -21,7 +21,8 @@ _WORD = re.compile(r"\w{4,}")
 class Answer:
     """A System's response to a row, or the reason why there is none.
 
-    `served` is the model that an endpoint says answered, where it is not the one that was asked.
+    `served` is the model that an endpoint says answered, where it is not the one that was asked;
+    `guard` what a guard decided (`action`, `side`, `policy`, `stage`, `score`), where there is one.
     """
 
     row: str
@@ -32,6 +33,7 @@ class Answer:
     tokens: int
     error: str | None = None
     served: str | None = None
+    guard: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def answer_of(row: Query, generation: Generation) -> Answer:
     return Answer(
         row.id, generation.text, generation.status, generation.finish, generation.prompt_tokens,
         generation.tokens, without_words_of(row, generation.error), generation.served,
+        generation.guard,
     )  # fmt: skip
 
 

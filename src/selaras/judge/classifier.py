@@ -27,9 +27,9 @@ from selaras.core.records import Record
 from selaras.judge.case import Case
 from selaras.judge.verdict import Axis, Judgement
 from selaras.models.protocol import Embedder
+from selaras.stats.logistic import fit_logistic, sigmoid
 
 Part = Literal["query", "response"]
-STEPS = 50
 
 
 class About(Record):
@@ -54,7 +54,7 @@ class Fitted:
 
     def probabilities(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return P(positive) for features of shape (rows, dimensions)."""
-        return _sigmoid(features @ self.weights + self.bias)
+        return sigmoid(features @ self.weights + self.bias)
 
 
 @dataclass(frozen=True)
@@ -135,20 +135,9 @@ def fit(
     y = np.array([label == about.positive for label in labels], dtype=np.float64)
     if len(y) != len(pairs) or y.min(initial=1) == y.max(initial=0):
         raise InputError("fitting needs rows of both classes, and a label for each row")
-    x = np.hstack([features(pairs, about.parts, embedder), np.ones((len(y), 1))]).astype(np.float64)
     share = np.where(y == 1, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
-    penalty = np.full(x.shape[1], ridge)
-    penalty[-1] = 1e-6
-    w = np.zeros(x.shape[1])
-    for _ in range(STEPS):
-        p = _sigmoid(x @ w)
-        slope = x.T @ (share * (p - y)) + penalty * w
-        curve = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag(penalty)
-        step = np.linalg.solve(curve, slope)
-        w -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return Fitted(w[:-1], float(w[-1]), 0.5, about)
+    weights, bias = fit_logistic(features(pairs, about.parts, embedder), y, share, ridge)
+    return Fitted(weights, bias, 0.5, about)
 
 
 def features(
@@ -189,7 +178,3 @@ def open_classifier(spec: JudgeSpec, project: Project) -> ClassifierJudge:
     if spec.threshold is not None:
         fitted = Fitted(fitted.weights, fitted.bias, spec.threshold, fitted.about)
     return ClassifierJudge(fitted, sha256_file(path), spec.policy)
-
-
-def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(z, -60, 60)))

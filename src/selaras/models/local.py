@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from selaras.core.errors import InputError, MissingExtraError, ModelError, one_line
 from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import fingerprint, seed_from, sha256_file
-from selaras.core.records import Conversation
+from selaras.core.records import Conversation, Message
 from selaras.core.system import Sampling
 from selaras.models.answer import failed
 from selaras.models.local_chat import ChatTokenizer
-from selaras.models.local_prefix import read_prefix, with_prefix
+from selaras.models.local_prefix import read_prefix, shared_prefix, with_prefix
+from selaras.models.local_states import by_length, states_after
 from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
-BATCH, SCORED = 128, 32
+BATCH, SCORED, STATES = 128, 32, 32
 FIRST_TOKENS = 20
 
 
@@ -45,6 +49,7 @@ class LocalModel:
         self._stop = sorted(stop_ids(model, chat.tokenizer))
         # Its author's defaults (a repetition penalty, say) would change what Sampling promises.
         model.generation_config = transformers.GenerationConfig()
+        self._preambles: dict[Conversation, int] = {}
         self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
 
     @property
@@ -54,6 +59,11 @@ class LocalModel:
     @property
     def batch_size(self) -> int:
         return BATCH
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        return int(self.model.config.num_hidden_layers)
 
     def generate(
         self, conversations: Sequence[Conversation], sampling: Sampling
@@ -106,6 +116,35 @@ class LocalModel:
                     text = first[0][0] if first[0][0].strip() else "(blank)"
                     yield Generation(i, text, "ok", "length", len(ids), 1, first=first)
 
+    def hidden_states(
+        self, conversations: Sequence[Conversation], layers: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Return what the model holds at a prompt's end and on average, after some layers.
+
+        Shape (conversations, layers, 2 x width): the last position's state, then the mean over the
+        positions after the system prompt. Layer 1 is the first block's output; the blocks above the
+        last wanted one are not run. A prompt that does not fit the context raises ModelError.
+        """
+        prompts = [self._prompt(conversation, 0) for conversation in conversations]
+        lengths = [len(prompt) for prompt in prompts]
+        starts = [self._begins(conversation) for conversation in conversations]
+        width = int(self.model.config.hidden_size)
+        found = np.zeros((len(prompts), len(layers), 2 * width), dtype=np.float32)
+        for batch in by_length(lengths, STATES):
+            with torch.inference_mode():
+                own = [starts[i] for i in batch]
+                read = self._read([prompts[i] for i in batch], most=min(own))
+                found[list(batch)] = states_after(self.model, read, own, layers)
+        return found
+
+    def _begins(self, conversation: Conversation) -> int:
+        """Return how many ids stand before the first turn that is not the system's."""
+        system = tuple(itertools.takewhile(lambda turn: turn.role == "system", conversation))
+        if system not in self._preambles:
+            two = [self._prompt((*system, Message(role="user", content=c)), 0) for c in "ax"]
+            self._preambles[system] = len(shared_prefix(two))
+        return self._preambles[system]
+
     def _prompt(self, conversation: Conversation, new: int) -> list[int]:
         ids = self.chat.prompt_ids(conversation)
         if len(ids) + new > self._context:
@@ -114,9 +153,9 @@ class LocalModel:
             )
         return ids
 
-    def _read(self, prompts: list[list[int]]) -> tuple[Any, Any, int, Any]:
+    def _read(self, prompts: list[list[int]], most: int | None = None) -> tuple[Any, Any, int, Any]:
         """Return (ids, mask, length of the shared prefix, its cache), rows padded after it."""
-        prefix, cache = read_prefix(self.model, prompts)
+        prefix, cache = read_prefix(self.model, prompts, most)
         ids, mask = pad_left([row[prefix:] for row in prompts], self._pad, self.model.device)
         return *with_prefix(prefix, prompts, ids, mask), prefix, cache
 

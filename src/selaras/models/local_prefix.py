@@ -31,14 +31,18 @@ def shared_prefix(prompts: Sequence[list[int]]) -> list[int]:
     return list(first[:same])
 
 
-def read_prefix(model: Any, prompts: Sequence[list[int]]) -> tuple[int, Any]:
+def read_prefix(
+    model: Any, prompts: Sequence[list[int]], most: int | None = None
+) -> tuple[int, Any]:
     """Return (length, cache): what the shared prefix left in every layer, one copy a prompt.
+
+    At most the first `most` tokens are shared.
 
     (0, None) where sharing saves nothing, or where a layer keeps more than keys and values of all
     positions (a sliding window, a recurrent state) and cannot be continued by padded rows.
     Gradients pass through the cache where they are enabled.
     """
-    prefix = shared_prefix(prompts)
+    prefix = shared_prefix(prompts)[:most]
     if len(prefix) < WORTH_SHARING or len(prompts) < 2:
         return 0, None
     cache = transformers.DynamicCache(config=model.config)

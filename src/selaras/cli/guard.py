@@ -1,0 +1,125 @@
+"""`selaras guard`: fit a classifier, check texts, serve the proxy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selaras.cli.frame import (
+    JsonOption,
+    ProjectOption,
+    SetOption,
+    command,
+    group,
+    open_project_at,
+    print_json,
+    say,
+    showing,
+)
+
+if TYPE_CHECKING:
+    from selaras.safeguard.checking import Checked
+
+GuardOption = Annotated[
+    str, typer.Option("--guard", help="The guard's file in the project.", show_default=True)
+]
+MAIN = "guards/main.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this stage's commands."""
+    stage = group("Check what is asked and what is answered, and block it.")
+    stage.command("fit")(fit)
+    stage.command("check")(check)
+    app.add_typer(stage, name="guard")
+
+
+@command
+def fit(
+    folder: ProjectOption = Path(),
+    name: Annotated[str, typer.Option(help="The guard's name: guards/NAME.yaml.")] = "main",
+    features: Annotated[
+        str,
+        typer.Option(help="What is read: static, minilm, or probe (the model's own inside)."),
+    ] = "probe",
+    budget: Annotated[
+        float,
+        typer.Option(help="The share of rows to be answered that may be blocked.", min=0, max=1),
+    ] = 0.05,
+    layer: Annotated[
+        list[int] | None,
+        typer.Option(help="A layer to try for a probe; may be repeated.", min=1),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="The System that is guarded; the first one by default.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the curves as a page.")] = None,
+    as_json: JsonOption = False,
+    overrides: SetOption = None,
+) -> None:
+    """Fit a classifier on the approved development rows and freeze its threshold.
+
+    Cross-validated with twins together; the threshold is the one that at most --budget of the rows
+    to be answered reach. The sealed rows decide: measure a System with `guard: guards/NAME.yaml`.
+    """
+    from selaras.safeguard.fit import FitSettings, fit_guard
+
+    project = open_project_at(folder, overrides)
+    settings = FitSettings(name, features, budget, tuple(layer or ()), system)
+    with showing(as_json) as progress:
+        found = fit_guard(project, settings, progress)
+    if html:
+        from selaras.report.guard_html import write_guard_page
+
+        write_guard_page(project, found.manifest, found.scores, html)
+    if as_json:
+        print_json({"run": found.manifest.id, "guard": found.file,
+                    "stamp": found.manifest.stamp, "figures": found.manifest.figures})  # fmt: skip
+        return
+    from selaras.cli.render_guard import print_fit
+
+    print_fit(found)
+    say(f"wrote {found.file} and guards/{name}.npz ({found.manifest.id})")
+    if html:
+        say(f"wrote {html}")
+    say(f"measure it: put `guard: {found.file}` into a System, then: selaras eval NAME")
+
+
+@command
+def check(
+    given: Annotated[
+        str, typer.Argument(metavar="FILE|TEXT", help="A JSONL file of rows, or a text.")
+    ],
+    folder: ProjectOption = Path(),
+    guard: GuardOption = MAIN,
+    response: Annotated[
+        str | None, typer.Option(help="A response to the text, to be checked instead of it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a text, or every row of a JSONL file (query, turns, response), by a guard.
+
+    A row with a response has both sides checked. Nothing is sent to a model but what the guard's
+    own stages ask.
+    """
+    from selaras.safeguard.checking import check_file, check_text
+    from selaras.safeguard.spec import open_guard
+
+    project = open_project_at(folder)
+    opened = open_guard(project, guard)
+    path = Path(given)
+    is_file = len(given) < 4096 and "\n" not in given and path.suffix == ".jsonl"
+    with showing(as_json) as progress:
+        found = (
+            check_file(opened, path, progress) if is_file else [check_text(opened, given, response)]
+        )
+    if as_json:
+        print_json(_as_json(opened.fingerprint, found))
+        return
+    from selaras.cli.render_guard import print_checked
+
+    print_checked(found)
+
+
+def _as_json(fingerprint: str, found: "list[Checked]") -> dict[str, Any]:
+    return {"guard": fingerprint, "rows": [each.to_dict() for each in found]}
