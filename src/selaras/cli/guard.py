@@ -53,7 +53,6 @@ def fit(
     system: Annotated[
         str | None, typer.Option(help="The System that is guarded; the first one by default.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the curves as a page.")] = None,
     as_json: JsonOption = False,
     overrides: SetOption = None,
 ) -> None:
@@ -68,10 +67,6 @@ def fit(
     settings = FitSettings(name, features, budget, tuple(layer or ()), system)
     with showing(as_json) as progress:
         found = fit_guard(project, settings, progress)
-    if html:
-        from selaras.report.guard_html import write_guard_page
-
-        write_guard_page(project, found.manifest, found.scores, html)
     if as_json:
         print_json({"run": found.manifest.id, "guard": found.file,
                     "stamp": found.manifest.stamp, "figures": found.manifest.figures})  # fmt: skip
@@ -80,8 +75,6 @@ def fit(
 
     print_fit(found)
     say(f"wrote {found.file} and guards/{name}.npz ({found.manifest.id})")
-    if html:
-        say(f"wrote {html}")
     say(f"measure it: put `guard: {found.file}` into a System, then: selaras eval NAME")
 
 

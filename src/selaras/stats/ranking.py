@@ -63,7 +63,7 @@ def recall_at(scores: Values, positive: NDArray[np.bool_], budget: float) -> flo
     """Return the share of positives above the threshold that `budget` negatives may reach.
 
     >>> recall_at(np.array([.9, .2, .5, .1]), np.array([True, True, False, False]), 0.5)
-    1.0
+    0.5
     """
     threshold = threshold_at(scores[~positive], budget)
     return float((scores[positive] >= threshold).mean())
