@@ -13,6 +13,7 @@ SHOWN = {
     "policy.py": ("Crime stories: answer", "did you mean owner?"),
     "data.py": ("left out late-1: equals a sealed row", "--renew starts a new generation"),
     "template.py": ("system    system", "assistant few_shot", "the variable {{article}} has no"),
+    "prompt.py": ("principle: passes", "rewrite: the places for values", "added principles"),
     "models.py": ("Soda and a damp cloth.", "You asked:", "no environment variable is bound"),
     "evaluate.py": ("careful over_refusal_rate", "(Holm)", "2 looks used"),
     "gate.py": ("met: compliance", "not met: over-refusal", "independent rows would do"),

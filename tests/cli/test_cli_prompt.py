@@ -82,6 +82,19 @@ def test_few_shot_examples_of_development_rows(file: Path, project: Path) -> Non
         left = {each.id for each in open_development(open_project(project)).rows}
         assert shown
         assert set(shown) <= left
+    settings = yaml.safe_load((project / "selaras.yaml").read_text())
+    settings["systems"]["shots"] = {"model": "scripted:open.jsonl", "prompt": "prompts/x.prompt"}
+    (project / "selaras.yaml").write_text(yaml.safe_dump(settings))
+    run = ["eval", "shots", "--development", "--json", "-C", str(project)]
+    (system,) = value(RUNNER.invoke(app, run))["systems"]
+    assert any("are few-shot examples of this System's prompt" in note for note in system["notes"])
+    # A sealed row that somebody names by hand is refused before anything is called.
+    held = {r.id for r in read_rows([project / "holdout" / "rows.jsonl"])[0]}
+    text = file.read_text().replace(f"- {shown[0]}\n", f"- {min(held)}\n")
+    file.write_text(text)
+    refused = RUNNER.invoke(app, run)
+    assert refused.exit_code == 2
+    assert "is not among the development rows" in refused.output
 
 
 def test_mistakes_are_one_line(file: Path, tmp_path: Path) -> None:

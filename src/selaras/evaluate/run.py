@@ -163,6 +163,8 @@ def _manifest(
 ) -> Manifest:
     """Return the manifest of a new run, with what can be used of an earlier one in its journal."""
     notes = list(suite.notes)
+    if shown := {row.id for row in suite.rows} & {*opened.examples}:
+        notes.append(f"{len(shown)} of the rows are few-shot examples of this System's prompt")
     parents = []
     refusal = next(each for each in named if each.judge.axis == "refusal")
     earlier = _answered_by(project, opened, suite)

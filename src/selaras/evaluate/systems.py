@@ -29,6 +29,7 @@ class Opened:
     """A System with its parts in hand; the model is opened when it is first asked for.
 
     `guard` stands before and behind the model; it opens what it needs at its first check.
+    `examples` are the rows that its prompt shows: measuring on them measures memory.
     """
 
     system: System
@@ -38,6 +39,7 @@ class Opened:
     prompt: str | None = None
     guard: Guarding | None = None
     guard_file: str | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -68,7 +70,8 @@ def open_system(
     run = argument.partition("@")[0] if scheme == "run" else None
     prompt = str(named.path.relative_to(project.root)) if named else None
     render = renderer(project, template)
-    return Opened(system, opening, render, run, prompt, guard, spec.guard)
+    examples = template.front.selaras.examples.rows
+    return Opened(system, opening, render, run, prompt, guard, spec.guard, examples)
 
 
 def sampling_of(spec: SystemSpec, template: PromptTemplate) -> Sampling:
