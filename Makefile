@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DIR ?= quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test test-real check docs clean
+.PHONY: quickstart test test-real test-postgres check docs clean
 
 quickstart: $(VENV)/.run
 	$(BIN)/selaras quickstart $(DIR)
@@ -16,6 +16,10 @@ test: $(VENV)/.dev
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or browser" -p no:randomly
+
+# The rating store's tests on a PostgreSQL that is started for them and stopped again.
+test-postgres: $(VENV)/.dev
+	tests/with_postgres.sh $(BIN)/python -m pytest tests/rating -k postgresql
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from . import (
     guard,
     models,
     prompt,
+    rate,
     report,
     start,
     tune,
@@ -31,6 +32,7 @@ The loop, one line a stage:
   policy   what the product must not do, in words         policies/*.yaml
   data     rows that ask for it, rows that sound like it  data/*.jsonl
   split    a sealed hold-out that decides                 selaras data split
+  rate     people label, disagree, are listened to        selaras rate
   prompt   first lever: a system prompt                   prompts/*.prompt
   tune     second lever: teach the model                  selaras tune sft
   guard    third lever: check what is asked and answered  selaras guard fit
@@ -51,8 +53,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 STAGES = (
-    start, data, prompt, tune, evaluate, compare, calibrate, debug, gate, guard, report, models,
-    doctor,
+    start, data, rate, prompt, tune, evaluate, compare, calibrate, debug, gate, guard, report,
+    models, doctor,
 )  # fmt: skip
 for module in STAGES:
     module.register(app)

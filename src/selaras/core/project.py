@@ -144,7 +144,8 @@ class ReviewSettings(Record):
 class ProjectFile(Record):
     """All of `selaras.yaml`. Unknown fields are errors, so that a misspelt one is never ignored.
 
-    `candidate` is the System that is to be launched: `selaras gate` is about it.
+    `candidate` is the System that is to be launched: `selaras gate` is about it. `store` is the
+    database of raters and votes (postgresql://USER@HOST/NAME); by default a file in .selaras.
     """
 
     product: str = Field(min_length=1)
@@ -164,6 +165,7 @@ class ProjectFile(Record):
     left_out_topics: tuple[str, ...] = ()
     capability_rows: int | None = Field(default=None, ge=1)
     gates: tuple[Gate, ...] = ()
+    store: str | None = None
     candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()
     review: ReviewSettings = ReviewSettings()
@@ -285,7 +287,7 @@ def open_project(folder: Path, overrides: tuple[str, ...] = ()) -> Project:
         if (root / FILE).is_file():
             value = load_yaml(root / FILE)
             for override in overrides:
-                _override(value, override)
+                set_field(value, override)
             return Project(root, checked(ProjectFile, value, path=root / FILE))
     raise InputError(
         f"no {FILE} here or above", path=folder, fix="make a project with: selaras init DIR"
@@ -314,7 +316,8 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _override(value: Any, override: str) -> None:
+def set_field(value: Any, override: str) -> None:
+    """Set one field of a mapping from `a.b=value`; raises InputError where it cannot be."""
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):

@@ -1,0 +1,177 @@
+"""The database of raters and votes: SQLite beside the project, or PostgreSQL by URL for a team.
+
+SQLite runs with a write-ahead log and waits for the disk at every commit: a vote that was called
+stored survives the process and the machine. Writers of one process queue at a lock of ours, which
+is fair, where SQLite's own waiting is not.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selaras.core.errors import InputError, MissingExtraError, SelarasError, one_line
+from selaras.core.project import Project
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+FILE = "store.db"
+VARIABLE = "SELARAS_STORE"
+_PATIENCE_MS = 5_000
+
+
+class StoreError(SelarasError):
+    """Raised when the database is gone, locked or full: what was to be written is not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. Statements run inside `reading()` or `writing()`."""
+
+    engine: "Engine" = field(repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextlib.contextmanager
+    def reading(self) -> "Iterator[Connection]":
+        """Yield a connection to one consistent state; nothing is written."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> "Iterator[Connection]":
+        """Yield a connection whose statements are all stored when the block ends, or none."""
+        held = self._lock if self.kind == "sqlite" else contextlib.nullcontext()
+        with _translated(), held:
+            options = self.engine.execution_options(writing=True)
+            with options.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def store_url(project: Project) -> str:
+    """Return the database of a project: SELARAS_STORE, `store` in selaras.yaml, or its own file.
+
+    A password belongs into the environment (SELARAS_STORE, or PGPASSWORD beside `store`).
+    """
+    given = os.environ.get(VARIABLE) or project.file.store
+    return given or f"sqlite:///{(project.cache / FILE).resolve()}"
+
+
+def open_store(url: str) -> Store:
+    """Return the store at a URL, made or brought to the present version where that is needed.
+
+    Raises InputError for a URL that is none or a database of a newer version, MissingExtraError
+    without SQLAlchemy, StoreError where the database cannot be reached.
+    """
+    try:
+        import sqlalchemy
+    except ImportError as error:
+        raise MissingExtraError("sqlalchemy", "studio") from error
+    from selaras.rating import schema
+
+    store = Store(_engine(url, sqlalchemy))
+    with store.writing() as connection:
+        if not sqlalchemy.inspect(connection).has_table("meta"):
+            schema.create(connection)
+            return store
+        known = connection.execute(
+            sqlalchemy.select(schema.meta.c.value).where(schema.meta.c.name == "schema_version")
+        ).scalar()
+        version = int(known or 0)
+        if version > schema.VERSION:
+            raise InputError(
+                f"the store has version {version}, this program knows {schema.VERSION}",
+                path=_shown(url), fix="use the newer program that made it",
+            )  # fmt: skip
+        if version < schema.VERSION:
+            schema.upgrade(connection, version)
+    return store
+
+
+def _engine(url: str, sqlalchemy: Any) -> "Engine":
+    if url.startswith(("postgres://", "postgresql://")):
+        url = "postgresql+psycopg://" + url.partition("://")[2]
+    try:
+        made = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise InputError(
+            "not a database URL", field="store",
+            fix="write sqlite:///FILE or postgresql://USER@HOST/NAME",
+        ) from error  # fmt: skip
+    if made.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InputError(
+            f"no store of the kind {made.get_backend_name()!r}", field="store",
+            fix="write sqlite:///FILE or postgresql://USER@HOST/NAME",
+        )  # fmt: skip
+    if made.get_backend_name() == "postgresql":
+        try:
+            return sqlalchemy.create_engine(  # type: ignore[no-any-return]
+                made, pool_size=20, max_overflow=20, pool_pre_ping=True, pool_timeout=10
+            )
+        except ImportError as error:
+            raise MissingExtraError("psycopg", "studio") from error
+    if made.database:
+        _make_folder(Path(made.database).parent)
+    return _sqlite(made, sqlalchemy)
+
+
+def _sqlite(url: Any, sqlalchemy: Any) -> "Engine":
+    engine = sqlalchemy.create_engine(url, pool_size=20, max_overflow=40, pool_timeout=10)
+
+    sqlalchemy.event.listen(engine, "connect", _connected)
+    sqlalchemy.event.listen(engine, "begin", _begun)
+    return engine  # type: ignore[no-any-return]
+
+
+def _connected(raw: Any, _: Any) -> None:
+    # Transactions are begun below: the driver would begin them late, and never as writers.
+    raw.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+                   f"busy_timeout={_PATIENCE_MS}", "cache_size=-65536"):  # fmt: skip
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _begun(connection: Any) -> None:
+    # A reader that turns writer in mid-transaction fails at once when somebody else wrote.
+    writes = connection.get_execution_options().get("writing")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what a driver says of a database that is gone, locked or full into a StoreError."""
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+    try:
+        yield
+    except IntegrityError:
+        raise  # it tells the caller that somebody was faster
+    except (DBAPIError, PoolTimeout) as error:
+        said = one_line(str(getattr(error, "orig", None) or error), 200)
+        raise StoreError(f"the store cannot be used ({said}); nothing was stored") from error
+
+
+def _shown(url: str) -> str:
+    """Return a URL without the password that may stand in it."""
+    head, at, rest = url.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{rest}" if at else url
