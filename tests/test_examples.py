@@ -17,6 +17,7 @@ SHOWN = {
     "models.py": ("Soda and a damp cloth.", "You asked:", "no environment variable is bound"),
     "evaluate.py": ("careful over_refusal_rate", "(Holm)", "2 looks used"),
     "gate.py": ("met: compliance", "not met: over-refusal", "independent rows would do"),
+    "rate.py": ("alpha 0.60", "disputed: r0", "in the policy: Quotes a slur"),
     "tune.py": (
         "look_alike",
         "checkpoint-3 0.7",

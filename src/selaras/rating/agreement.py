@@ -23,14 +23,17 @@ from selaras.rating.results import Vote, current_votes, stale_count
 from selaras.rating.tasks import CANNOT_JUDGE, TASKS, Task
 from selaras.stats import Interval, cohen_kappa, krippendorff_alpha, one_coin, wilson
 
+# As many votes on either side are decided only where the raters' skills leave little doubt.
+_BREAKS_A_TIE = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What is taken as an item's answer, how it came about, and how the votes were spread.
 
-    `how` is `adjudicated`, `consensus` (one-coin Dawid-Skene over a half) or `tied`, in which case
-    there is no value; `majority` is the plain one, None for a tie. `soft` are the votes' shares and
-    stay whatever was decided.
+    `how` is `adjudicated`, `consensus` (one-coin Dawid-Skene over a half; over .9 where as many
+    votes stand on either side) or `tied`, in which case there is no value. `majority` is the plain
+    one, None for a tie. `soft` are the votes' shares and stay whatever was decided.
     """
 
     value: str | None
@@ -210,7 +213,7 @@ def _truth(
     how = "tied"
     if decided is not None:
         value, how = decided[0], "adjudicated"
-    elif total and posterior[best] > 0.5 + 1e-9:
+    elif total and posterior[best] > (_BREAKS_A_TIE if tied else 0.5):
         value, how = values[best], "consensus"
     return Truth(
         value=value, how=how, majority=majority,

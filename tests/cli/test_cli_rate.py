@@ -1,0 +1,101 @@
+"""`selaras rate` from a file to labelled rows, and what it says of bad input."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from rating.rating_builder import take
+from selaras.core.files import write_jsonl
+from selaras.core.project import open_project
+from selaras.data.rows import read_rows
+from selaras.rating.batches import read_batch
+from selaras.rating.store import open_store, store_url
+from selaras.rating.tasks import Answer
+from selaras.rating.voting import vote
+
+
+def rows(project: Path) -> Path:
+    path = project / "responses.jsonl"
+    write_jsonl(path, (
+        {"id": f"q{n}", "query": f"Question {n}?", "response": f"Answer {n}.",
+         "policies": ["dangerous-content"]}
+        for n in range(4)
+    ))  # fmt: skip
+    return path
+
+
+def rate(project: Path, names: list[str], disagree: str) -> None:
+    store = open_store(store_url(open_project(project)))
+    with store.reading() as connection:
+        spec, _ = read_batch(connection, "tone")
+    for number, name in enumerate(names, 1):
+        while ticket := take(store, spec, number):
+            value = "unsafe" if name == disagree and ticket.item == 1 else "safe"
+            vote(store, ticket, Answer(value=value, note="why"))
+    store.close()
+
+
+def test_from_a_file_to_labelled_rows(project: Path, run: Any, tmp_path: Path) -> None:
+    made = run("rate", "create", "tone", "--from", str(rows(project)), "--set", "overlap=2",
+               "--set", "gold=0", "--set", "repeats=0", "--json")  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["forecast"]["votes"] == 8
+    people = tmp_path / "people.csv"
+    people.write_text("pseudonym,consent,gender\nana,yes,woman\n=budi,no,man\n")
+    links = tmp_path / "links.csv"
+    assert run("rate", "invite", "tone", "--csv", str(people), "--out", str(links)).exit_code == 0
+    found = list(csv.DictReader(links.open()))
+    assert [row["pseudonym"] for row in found] == ["ana", "'=budi"]
+    assert all("/join/" in row["link"] for row in found)
+    assert run("rate", "open", "tone").exit_code == 0
+    rate(project, ["ana", "=budi"], "ana")
+    shown = json.loads(run("rate", "progress", "--json").stdout)["batches"][0]
+    assert (shown["given"], shown["wanted"], shown["complete"]) == (8, 8, 4)
+    agreed = json.loads(run("rate", "agreement", "tone", "--json").stdout)
+    assert agreed["unanimous"]["n"] == 4
+    assert "woman" not in json.dumps(agreed)
+    printed = run("rate", "agreement", "tone")
+    assert "alpha (nominal)" in printed.stdout
+    assert "fewer than 5 raters" in printed.stderr
+    (dispute,) = json.loads(run("rate", "adjudicate", "tone", "--json").stdout)["disputes"]
+    decided = run("rate", "adjudicate", "tone", "--item", dispute["item"], "--value", "safe",
+                  "--cause", "guideline_gap", "--example", "Explains how to air a room.")  # fmt: skip
+    assert decided.exit_code == 0, decided.output
+    accepted = run("rate", "adjudicate", "--accept", "1", "--raise-revision")
+    assert "policies/dangerous-content.yaml (revision 2)" in accepted.stderr
+    assert "tone: 4 items open again" in accepted.stderr
+    rate(project, ["ana", "=budi"], "")
+    out = project / "data" / "labelled.jsonl"
+    exported = run("rate", "export", "tone", str(out), "--as", "rows")
+    assert exported.exit_code == 0, exported.output
+    assert all('"response_label": "safe"' in line for line in out.read_text().splitlines())
+    assert len(read_rows([out])[0]) == 4
+    assert run("rate", "forget", "ana", "--votes").exit_code == 0
+    assert run("rate", "close", "tone").exit_code == 0
+
+
+def test_what_is_wrong_is_one_line(project: Path, run: Any) -> None:
+    path = str(rows(project))
+    for arguments, said in (
+        (("create", "x", "--task", "guess", "--from", path), "no task of that name"),
+        (("create", "x", "--from", path, "--set", "overlap=0"), "overlap"),
+        (("create", "x", "--from", path, "--set", "quotas.woman=2"), "group_by"),
+        (("create", "x", "--from", path, "--set", "qualification=3"), "gold items"),
+        (("create", "x", "--from", path, "--run", "r"), "give one of them"),
+        (("open", "x"), "no batch 'x'"),
+        (("export", "x", "out.jsonl", "--as", "xml"), "use one of: jsonl"),
+        (("forget", "nobody"), "no rater"),
+        (("adjudicate", "--accept", "1"), "0 proposals"),
+    ):
+        told = run("rate", *arguments)
+        assert told.exit_code == 2, (arguments, told.output)
+        assert said in told.stderr
+        assert told.stderr.count("\n") == 1
+
+
+def test_a_dry_run_stores_nothing(project: Path, run: Any) -> None:
+    path = str(rows(project))
+    told = run("rate", "create", "x", "--from", path, "--dry-run")
+    assert "rater hours" in told.stderr
+    assert json.loads(run("rate", "progress", "--json").stdout) == {"batches": []}
