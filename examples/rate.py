@@ -20,14 +20,13 @@ from selaras.rating.tasks import Content
 
 SAID = {"r0": ("safe", "safe", "unsafe"), "r1": ("safe",) * 3, "r2": ("unsafe",) * 3}
 with tempfile.TemporaryDirectory() as folder:
-    yaml = "product: p\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
+    yaml = "{product: p, use_cases: [{id: a, title: A}], policies: [hate]}"
     write_text(Path(folder) / "selaras.yaml", yaml)
     project = open_project(Path(folder))
     items = [NewItem(k, Content(row=k, query="?", response="!", policies=("hate",))) for k in SAID]
     votes = {k: [{"rater": f"r{n}", "value": v} for n, v in enumerate(SAID[k])] for k in SAID}
     with open_store(f"sqlite:///{folder}/store.db").writing() as store:
-        spec = BatchSpec(id="tone", title="Tone", task="harm")
-        create_batch(store, spec, items)
+        create_batch(store, spec := BatchSpec(id="tone", title="Tone", task="harm"), items)
         refresh(store, load_policies(project))
         import_votes(store, spec, votes)
         print(f"alpha {agreement(store, 'tone').alpha.value:.2f}")

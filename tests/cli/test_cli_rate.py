@@ -58,9 +58,10 @@ def test_from_a_file_to_labelled_rows(project: Path, run: Any, tmp_path: Path) -
     printed = run("rate", "agreement", "tone")
     assert "alpha (nominal)" in printed.stdout
     assert "fewer than 5 raters" in printed.stderr
-    (dispute,) = json.loads(run("rate", "adjudicate", "tone", "--json").stdout)["disputes"]
-    decided = run("rate", "adjudicate", "tone", "--item", dispute["item"], "--value", "safe",
-                  "--cause", "guideline_gap", "--example", "Explains how to air a room.")  # fmt: skip
+    waiting = json.loads(run("rate", "adjudicate", "tone", "--json").stdout)
+    (dispute,) = waiting["disputes"]
+    said = ("--value", "safe", "--cause", "guideline_gap", "--example", "Explains airing.")
+    decided = run("rate", "adjudicate", "tone", "--item", dispute["item"], *said)
     assert decided.exit_code == 0, decided.output
     accepted = run("rate", "adjudicate", "--accept", "1", "--raise-revision")
     assert "policies/dangerous-content.yaml (revision 2)" in accepted.stderr
