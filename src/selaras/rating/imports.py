@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from selaras.core.errors import InputError
 from selaras.rating import schema
@@ -89,7 +89,8 @@ def _count(connection: Connection, spec: BatchSpec, made: Sequence[Mapping[str, 
     items, needs, members = schema.items, schema.needs, schema.memberships
     by_item = [{"of": k, "by": n} for k, n in Counter(row["item"] for row in made).items()]
     by_rater = [{"of": k, "by": n} for k, n in Counter(row["rater"] for row in made).items()]
-    of, by = bindparam("of"), bindparam("by")
+    of: BindParameter[int] = bindparam("of")
+    by: BindParameter[int] = bindparam("by")
     connection.execute(
         update(items).where(items.c.id == of).values(votes=items.c.votes + by), by_item
     )
