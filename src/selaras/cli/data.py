@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from selaras.cli import data_audit, data_formats
+from selaras.cli import data_audit, data_formats, data_make
 from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
     data.command("export")(data_formats.export)
     data.command("formats")(data_formats.formats)
     data.command("catalogue")(data_formats.catalogue)
+    for name, made in data_make.commands():
+        data.command(name)(made)
     data.command("decide")(data_audit.decide)
     data.command("restore")(data_audit.restore)
     data.command("split")(split)

@@ -24,13 +24,26 @@ from selaras.core.system import System
 
 FILE = "manifest.json"
 PACKAGES = ("selaras", "torch", "transformers", "trl", "peft", "openai", "numpy")
+# One a line, so that two branches that add a kind can be merged.
+RunKind = Literal[
+    "audit",
+    "calibrate",
+    "eval",
+    "generate",
+    "guard",
+    "prompt",
+    "quickstart",
+    "report",
+    "split",
+    "tune",
+]
 
 
 class Manifest(Record):
     """One run. Paths in `inputs` and `outputs` are relative to the project."""
 
     id: Identifier
-    kind: Literal["audit", "split", "tune", "eval", "calibrate", "guard", "report", "quickstart"]
+    kind: RunKind
     status: Literal["running", "finished", "failed"] = "running"
     started: str
     finished: str | None = None

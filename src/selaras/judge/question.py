@@ -106,7 +106,7 @@ def read_json(labels: Sequence[str], text: str) -> str | None:
     """
     if label := _named(text, labels):
         return label
-    found = {label for value in _objects(text) if (label := _answer(value, labels))}
+    found = {label for value in json_objects(text) if (label := _answer(value, labels))}
     return found.pop() if len(found) == 1 else None
 
 
@@ -135,8 +135,15 @@ def _named(text: str, labels: Sequence[str]) -> str | None:
     return next((label for label in labels if label.casefold() == word), None)
 
 
-def _objects(text: str) -> list[object]:
-    decoder, found, position = json.JSONDecoder(), list[object](), 0
+def json_objects(text: str, strict: bool = True) -> list[object]:
+    """Return the JSON objects that a text holds, with whatever words around them.
+
+    Not `strict`, a string may hold line breaks, as small models write them.
+
+    >>> json_objects('Here: {"a": 1} and {"b": ')
+    [{'a': 1}]
+    """
+    decoder, found, position = json.JSONDecoder(strict=strict), list[object](), 0
     while (start := text.find("{", position)) >= 0:
         try:
             value, position = decoder.raw_decode(text, start)
