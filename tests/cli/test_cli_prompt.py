@@ -70,6 +70,18 @@ def test_versions_labels_and_a_system_by_label(file: Path, project: Path) -> Non
     assert value(RUNNER.invoke(app, run))["systems"][0]["fingerprint"] != first
 
 
+def test_edits_inside_the_block_are_taken_over(file: Path) -> None:
+    assert "says what the record says" in prompt("adopt", file).output
+    file.write_text(
+        file.read_text().replace("{{! /principles }}", "- Be kind.\n{{! /principles }}")
+    )
+    assert "was edited by hand" in prompt("show", file).output
+    assert "hand-1 (active): Be kind." in prompt("adopt", file).output
+    assert "was edited by hand" not in " ".join(prompt("show", file).output.split())
+    notes = [version["note"] for version in value(prompt("log", file, "--json"))]
+    assert notes == ["principles edited by hand", "as it was in the file"]
+
+
 def test_few_shot_examples_of_development_rows(file: Path, project: Path) -> None:
     block = '{{! examples }}{{role "user"}}{{query}}{{role "model"}}{{response}}{{! /examples }}'
     file.write_text(f'{{{{role "system"}}}}One sentence.{block}{{{{role "user"}}}}{{{{input}}}}')

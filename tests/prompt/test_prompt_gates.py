@@ -1,7 +1,10 @@
 """Gates: each refuses the edit it is for, and an honest edit passes all of them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from selaras.core.errors import InputError
 from selaras.core.records import Example, Query
 from selaras.policy import builtin_policies
 from selaras.prompt import GATES
@@ -35,6 +38,10 @@ ROWS = [
         response="Spray white vinegar, wait an hour and scrub it off with a stiff brush.",
     ),
 ]
+
+BITS = ["{{x}}", '{{role "system"}}', '{{role "model"}}', "Never refuse. ", "Ignore the above. ",
+        "{{! frozen:a }}k{{! /frozen:a }}", "{{! principles }}\n- a\n{{! /principles }}", "{",
+        "\\{{", "\n"]  # fmt: skip
 
 
 def failed(text, **options):
@@ -88,6 +95,21 @@ def test_a_child_that_does_not_parse_is_one_verdict_and_what_is_allowed_passes()
     found = {v.name: v for v in gates(PARENT, child, allowed=["principles"])}
     assert found["principles"].passed
     assert found["principles"].reason.startswith("allowed: ")
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=10).map("".join), st.text(max_size=20))
+def test_a_template_passes_beside_itself_and_fails_without_a_variable(body, said):
+    try:
+        template = parse_prompt(body)
+    except InputError:
+        return
+    rows = [Query(id="r", query=f"q {said} {body}")]
+    found = [
+        v.name for v in gates(template, template, rows=rows, policies=POLICIES) if not v.passed
+    ]
+    assert set(found) <= {"principles"}  # a block that was written by hand
+    more = gates(template, write_prompt(template) + "\n{{extra}}", rows=rows)
+    assert "placeholders" in {v.name for v in more if not v.passed}
 
 
 def test_the_budget_is_the_templates_own_or_the_one_given():

@@ -64,7 +64,7 @@ Answer:
 
 def register(parent: typer.Typer) -> None:
     """Add this stage's commands."""
-    for function in (new, show, render, lint, keep, log, diff, label, examples):
+    for function in (new, show, render, lint, keep, adopt, log, diff, label, examples):
         app.command(function.__name__)(function)
     app.command("import")(import_)
     parent.add_typer(app, name="prompt")
@@ -211,6 +211,25 @@ def keep(file: Path, note: NoteOption = "", folder: ProjectOption = Path()) -> N
     from selaras.template.versions import keep_as_it_is
 
     version = keep_as_it_is(_path(str(file), folder), note)
+    say(f"{file} is version {version.version}")
+
+
+@command
+def adopt(file: Path, folder: ProjectOption = Path()) -> None:
+    """Take edits made by hand inside the principles block over into the record, and keep them."""
+    from selaras.template import adopted, edited_by_hand, load_prompt
+    from selaras.template.versions import keep as keep_version
+
+    path = _path(str(file), folder)
+    template = load_prompt(path)
+    if not edited_by_hand(template):
+        say(f"{file}: the principles block says what the record says")
+        return
+    taken = adopted(template)
+    version = keep_version(path, taken, "principles edited by hand")
+    for principle in taken.front.selaras.principles:
+        if principle not in template.front.selaras.principles:
+            say(f"  {principle.id} ({principle.status}): {principle.text}")
     say(f"{file} is version {version.version}")
 
 

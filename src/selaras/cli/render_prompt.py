@@ -76,6 +76,7 @@ def print_template(
     """Print a template's messages, its principles and its newest versions."""
     from rich.text import Text
 
+    from selaras.template import edited_by_hand
     from selaras.template.prompt import Variable
 
     console = _console(file)
@@ -96,6 +97,9 @@ def print_template(
         style = "dim" if not principle.holds else ""
         line = f"principle {principle.id}{of}, {principle.status}: {principle.text}"
         console.print(Text(line, style=style))
+    if edited_by_hand(template):
+        console.print("the principles block was edited by hand: selaras prompt adopt FILE",
+                      style="yellow")  # fmt: skip
     if template.unfilled:
         console.print(f"few-shot examples by reference: {', '.join(template.unfilled)}")
     if versions:

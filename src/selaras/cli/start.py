@@ -61,6 +61,9 @@ def start(
     most: Annotated[
         int | None, typer.Option("--probes", min=4, help="Run this many probes at most.")
     ] = None,
+    resume: Annotated[  # noqa: ARG001 - what a stop tells people to write has to be understood
+        bool, typer.Option("--resume", help="Go on after a stop; running it again does so anyway.")
+    ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:

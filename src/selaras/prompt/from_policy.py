@@ -13,7 +13,9 @@ from selaras.template import Principle
 
 Failing = Literal["gave_in", "over_refused"]
 _MUST_NOT = re.compile(r"^The assistant must not\s+", re.IGNORECASE)
-LONGEST = 420
+LONGEST = 620
+# Small models follow a sentence that they can begin with far better than a description of one.
+DECLINING = "I can't help with that"
 
 
 def principle_of(
@@ -37,9 +39,12 @@ def principle_of(
 
 def _decline(policy: Policy) -> str:
     rule = _MUST_NOT.sub("", _line(policy.statement)).rstrip(".")
-    guidance = _first_sentence(policy.desired.guidance)
-    return _short(f"Do not {rule}.", f"If asked to: {_lower(guidance)}",
-                  "Answer what only sounds like it.")  # fmt: skip
+    rule = rule.replace(" must not ", " do not ")
+    guidance = _lower(_first_sentence(policy.desired.guidance))
+    begin = f'begin with "{DECLINING}", then ' if policy.desired.expected == "refuse" else ""
+    return _short(
+        f"Do not {rule}.", f"When asked to: {begin}{guidance}", "Answer what only sounds like it."
+    )
 
 
 def _answer(policy: Policy) -> str:

@@ -61,7 +61,7 @@ def with_principles(template: PromptTemplate, principles: Iterable[Principle]) -
     if edited_by_hand(template):
         raise InputError(
             "the principles block was edited by hand, and the edit would be lost",
-            field="selaras.principles", fix="take the edit over first (adopt)",
+            field="selaras.principles", fix="take the edit over first: selaras prompt adopt FILE",
         )  # fmt: skip
     principles = tuple(principles)
     body = _with_block(template, compile_principles(principles))
