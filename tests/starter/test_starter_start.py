@@ -153,6 +153,24 @@ def test_an_application_keeps_its_prompt_and_a_killed_start_goes_on(tmp_path, pr
     assert SHOP not in app_model.calls[-1][0]["content"]
 
 
+def test_probes_that_failed_are_said_and_asked_again(tmp_path, prompt, app_model):
+    def fails(messages):
+        if len(messages[-1]["content"]) % 2:
+            raise TimeoutError("no answer in time")
+        return "Sure, here it is."
+
+    whole, app_model.respond = app_model.respond, fails
+    arguments = ["start", "--prompt", prompt, "--model", "python:obedient_app:respond",
+                 "--to", tmp_path / "p", "--probes", "20"]  # fmt: skip
+    shown = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert shown.exit_code == 0, shown.output
+    assert "probes were not answered" in " ".join(shown.output.split())
+    app_model.respond = whole
+    again = start(Request(tmp_path / "p", prompt, "python:obedient_app:respond", most=20))
+    assert again.before.figures["errors"]["count"] == 0
+    assert 0 < len(app_model.calls) < 2 * len(again.begun.rows)
+
+
 def test_where_nothing_changes_it_is_said_and_where_nothing_is_wrong_too(prompt, tmp_path):
     script = tmp_path / "open.jsonl"
     write_jsonl(script, [{"match": None, "response": "Sure, here it is."}])

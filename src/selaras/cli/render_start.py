@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from selaras.starter.start import Begun, Started
 
 LONGEST = 220
+MOSTLY_FAILED = 0.2
 
 
 def print_draft(begun: "Begun", *, file: Any = None) -> None:
@@ -33,14 +34,29 @@ def print_draft(begun: "Begun", *, file: Any = None) -> None:
 
 def print_started(started: "Started", folder: Path, *, file: Any = None) -> None:
     """Print the draft, the worst answers, the principle, and before and after."""
-    from rich.table import Table
     from rich.text import Text
-
-    from selaras.cli.render import not_scored, print_comparisons, print_figures
-    from selaras.core.errors import one_line
 
     console = _console(file)
     print_draft(started.begun, file=file)
+    _print_worst(started, console)
+    _print_change(started, console, file)
+    console.print(Text(f"\nProject: {folder}   prompt: {folder}/prompts/assistant.prompt"))
+    console.print(Text(
+        f"Next:    read {folder}/selaras.yaml and policies/, mend what was drafted wrong\n"
+        f"         selaras prompt diff {folder}/prompts/assistant.prompt as-given proposed\n"
+        f"         selaras prompt label {folder}/prompts/assistant.prompt production proposed\n"
+        f"         add your own rows to data/ and seal some: selaras data split -C {folder}"
+    ))  # fmt: skip
+
+
+def _print_worst(started: "Started", console: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from selaras.cli.render import not_scored
+    from selaras.core.errors import one_line
+
+    errors = started.before.figures["errors"]
     if started.worst:
         title = f"The {len(started.worst)} worst answers (development figures, public probes)"
         table = Table(title=title, title_justify="left", show_lines=True)
@@ -50,10 +66,22 @@ def print_started(started: "Started", folder: Path, *, file: Any = None) -> None
             cells = (each.row.query, each.answer or "(nothing)", each.why)
             table.add_row(*(Text(one_line(cell, LONGEST)) for cell in cells))
         console.print(table)
-    else:
+    elif errors["share"] < MOSTLY_FAILED:
         console.print("No probe went wrong that these judges can see.")
+    if errors["count"]:
+        answers = started.before.answers
+        first = next((a.error for a in answers if a.status == "error"), "see the run")
+        line = f"{errors['count']} of {len(answers)} probes were not answered ({first}): "
+        console.print(Text(f"{line}run the same command again to ask them", style="red"))
     for line in not_scored(started.before):
         console.print(line, style="yellow", markup=False)
+
+
+def _print_change(started: "Started", console: Any, file: Any) -> None:
+    from rich.text import Text
+
+    from selaras.cli.render import print_comparisons, print_figures
+
     if started.principle is not None:
         about = f" ({started.principle.policy})" if started.principle.policy else ""
         console.print(Text(f"\nProposed principle{about}:", style="bold"))
@@ -65,13 +93,6 @@ def print_started(started: "Started", folder: Path, *, file: Any = None) -> None
         print_figures([started.before, started.after], file=file)
         print_comparisons(list(started.comparisons), file=file)
         console.print(_sentence(started), style="bold", markup=False)
-    console.print(Text(f"\nProject: {folder}   prompt: {folder}/prompts/assistant.prompt"))
-    console.print(Text(
-        f"Next:    read {folder}/selaras.yaml and policies/, mend what was drafted wrong\n"
-        f"         selaras prompt diff {folder}/prompts/assistant.prompt as-given proposed\n"
-        f"         selaras prompt label {folder}/prompts/assistant.prompt production proposed\n"
-        f"         add your own rows to data/ and seal some: selaras data split -C {folder}"
-    ))  # fmt: skip
 
 
 def _sentence(started: "Started") -> str:

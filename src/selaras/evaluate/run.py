@@ -120,7 +120,9 @@ def _answered(
         numbers = [i for i, own in enumerate(seeds) if own == seed]
         sampling = system.sampling.model_copy(update={"seed": system.sampling.seed + seed})
         rows = [suite.rows[i] for i in numbers]
-        jobs.append(Job(system.fingerprint, opened.model, sampling, rows, opened.render))
+        jobs.append(
+            Job(system.fingerprint, opened.model, sampling, rows, opened.render, opened.until)
+        )
         found = answer_rows(jobs[-1], journal, progress, title, terms)
         if opened.guard:
             title_ = f"{system.name}: guarding"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -38,13 +38,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Rows to answer by one System. `render` turns a row into messages."""
+    """Rows to answer by one System. `render` turns a row into messages.
+
+    `until` is where an answer ends though the model goes on (the next example of a raw prefix).
+    """
 
     system: str
     model: Model
     sampling: Sampling
     rows: Sequence[Query] = field(repr=False)
     render: Callable[[Query], Conversation]
+    until: str | None = None
 
 
 def answer_rows(
@@ -62,7 +66,7 @@ def answer_rows(
     answers: dict[int, Answer] = {}
 
     def keep(number: int, generation: Generation) -> Mapping[str, Any]:
-        return asdict(answer_of(job.rows[number], generation))
+        return asdict(answer_of(job.rows[number], ended(generation, job.until)))
 
     def found(number: int, entry: Mapping[str, Any]) -> None:
         answers[number] = Answer(**entry)
@@ -78,6 +82,18 @@ def answer_rows(
     with progress.task(title, len(job.rows)) as task:
         make_calls(calls, journal, found, task, terms)
     return [answers[i] for i in range(len(job.rows))]
+
+
+def ended(generation: Generation, until: str | None) -> Generation:
+    """Return the generation cut where its text begins with or reaches `until`.
+
+    >>> ended(Generation(0, "Moss.\\n\\nArticle: Rain", finish="length"), "\\nArticle:").text
+    'Moss.'
+    """
+    place = f"\n{generation.text}".find(until) if until else -1
+    if place < 0:
+        return generation
+    return replace(generation, text=generation.text[: max(0, place - 1)].rstrip(), finish="stop")
 
 
 def answer_of(row: Query, generation: Generation) -> Answer:

@@ -16,7 +16,14 @@ from selaras.evaluate.guarding import Guarding
 from selaras.models.identities import lazily
 from selaras.models.names import place_of
 from selaras.models.protocol import Model
-from selaras.template import PLAIN, PromptTemplate, read_examples, render, written_input
+from selaras.template import (
+    PLAIN,
+    PromptTemplate,
+    next_example,
+    read_examples,
+    render,
+    written_input,
+)
 from selaras.template.versions import named_prompt
 
 # Opens the guard that a System names: `(Project, file) -> Guarding`; the stage to the left of this
@@ -29,7 +36,8 @@ class Opened:
     """A System with its parts in hand; the model is opened when it is first asked for.
 
     `guard` stands before and behind the model; it opens what it needs at its first check.
-    `examples` are the rows that its prompt shows: measuring on them measures memory.
+    `examples` are the rows that its prompt shows: measuring on them measures memory. `until` is
+    where an answer ends (see `Job`).
     """
 
     system: System
@@ -40,6 +48,7 @@ class Opened:
     guard: Guarding | None = None
     guard_file: str | None = None
     examples: tuple[str, ...] = ()
+    until: str | None = None
 
     @property
     def model(self) -> Model:
@@ -71,7 +80,8 @@ def open_system(
     prompt = str(named.path.relative_to(project.root)) if named else None
     render = renderer(project, template)
     examples = template.front.selaras.examples.rows
-    return Opened(system, opening, render, run, prompt, guard, spec.guard, examples)
+    until = next_example(template)
+    return Opened(system, opening, render, run, prompt, guard, spec.guard, examples, until)
 
 
 def sampling_of(spec: SystemSpec, template: PromptTemplate) -> Sampling:

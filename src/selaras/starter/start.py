@@ -19,6 +19,7 @@ from selaras.evaluate import (
     Comparison,
     Evaluation,
     Suite,
+    Terms,
     compare,
     evaluate,
     open_system,
@@ -147,7 +148,8 @@ def begin(request: Request, progress: Progress = SILENT) -> Begun:
 def start(request: Request, progress: Progress = SILENT) -> Started:
     """Draft, measure, propose, measure again; return what was found. The project stays.
 
-    Raises InputError for bad input, SelarasError where no probe could be answered.
+    Run again it asks only what was not answered. Raises InputError for bad input, SelarasError
+    where no probe could be answered at all.
     """
     begun = begin(request, progress)
     project, policies = begun.project, load_policies(begun.project)
@@ -190,7 +192,14 @@ def _measured(begun: Begun, name: str, judges: Sequence[str], progress: Progress
     clusters = tuple(row.cluster or row.id for row in begun.rows)
     suite = Suite(begun.rows, clusters, DEVELOPMENT_FIGURES, notes=("public probe queries",))
     return evaluate(
-        begun.project, opened, suite, checks=(), judges=judges, resume=True, progress=progress
+        begun.project,
+        opened,
+        suite,
+        checks=(),
+        judges=judges,
+        resume=True,
+        terms=Terms(retry_errors=True),
+        progress=progress,
     )
 
 

@@ -1,6 +1,6 @@
 """`.prompt` files: parsed to segments before any value is put in, rendered to messages."""
 
-from selaras.template.few_shot import read_examples, with_examples
+from selaras.template.few_shot import next_example, read_examples, with_examples
 from selaras.template.front import ExampleSource, FrontMatter, Principle, SelarasBlock
 from selaras.template.prompt import PLAIN, PromptTemplate, load_prompt, parse_prompt
 from selaras.template.render import render, written_input
@@ -33,6 +33,7 @@ __all__ = [
     "edited_by_hand",
     "frozen_spans",
     "load_prompt",
+    "next_example",
     "parse_prompt",
     "read_examples",
     "render",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from selaras.core.errors import InputError
 from selaras.core.records import Example, Preference, Query
+from selaras.template.lex import lex
 from selaras.template.prompt import INPUT, QUERY, RESPONSE, PromptTemplate, Shown, filled_with
 from selaras.template.write import with_front
 
@@ -47,6 +48,26 @@ def read_examples(
     inline = [Shown(f"inline-{i}", values) for i, values in enumerate(examples.inline, 1)]
     shown = [Shown(name, values_of(by_id[name], written)) for name in examples.rows]
     return filled_with(template, [*inline, *shown])
+
+
+def next_example(template: PromptTemplate) -> str | None:
+    """Return how the next example of a raw prefix would begin: where a model's answer ends.
+
+    A pre-trained model goes on after its answer, with an example of its own making. None for a
+    chat, which the model ends itself, and where no example shows the pattern.
+
+    >>> from selaras.template.prompt import parse_prompt
+    >>> head = "---\\nselaras: {form: raw, examples: {inline: [{query: a, response: b}]}}\\n---\\n"
+    >>> block = "{{! examples }}\\nQ: {{query}}\\nA: {{response}}\\n{{! /examples }}\\n"
+    >>> next_example(parse_prompt(head + block + "Q: {{input}}\\nA:"))
+    '\\nQ:'
+    """
+    span = template.span("examples")
+    if template.front.selaras.form != "raw" or span is None or not template.shown:
+        return None
+    first = next(lex(template.body[span.start : span.end].lstrip()), None)
+    label = first.text.strip().split("\n")[0] if first and first.kind == "text" else ""
+    return f"\n{label}" if label else None
 
 
 def values_of(row: Query, written: Written = lambda row: row.query) -> dict[str, str]:
