@@ -16,6 +16,7 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.guard_serve import MAIN, serve
 
 if TYPE_CHECKING:
     from selaras.safeguard.checking import Checked
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 GuardOption = Annotated[
     str, typer.Option("--guard", help="The guard's file in the project.", show_default=True)
 ]
-MAIN = "guards/main.yaml"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     stage = group("Check what is asked and what is answered, and block it.")
     stage.command("fit")(fit)
     stage.command("check")(check)
+    stage.command("serve")(serve)
     app.add_typer(stage, name="guard")
 
 
