@@ -30,7 +30,6 @@ guarded = GuardMiddleware(app, guard)
 door = socket.create_server(("127.0.0.1", 0))
 server = uvicorn.Server(uvicorn.Config(guarded, log_config=None, lifespan="off"))
 threading.Thread(target=server.run, args=([door],), daemon=True).start()
-
 base_url = f"http://127.0.0.1:{door.getsockname()[1]}/v1"
 with openai.OpenAI(api_key="none", base_url=base_url) as client:
     for question in ("When was it written?", "Who was it?", "So the b-u-t-l-e-r did it?"):
