@@ -107,6 +107,7 @@ def test_the_loop_ends_in_figures_of_every_system(finished):
     page = outcome.report.read_text(encoding="utf-8")
     assert "guarded" in page
     assert "src=" not in page
+    assert "Findings of the audit" in page
 
 
 def test_a_finished_loop_is_read_and_not_repeated(finished, encoder):
@@ -114,6 +115,8 @@ def test_a_finished_loop_is_read_and_not_repeated(finished, encoder):
     again = CutAfter()
     assert figures(quickstart(folder, progress=again)) == figures(outcome)
     assert not [title for title in again.titles if title.startswith("tuning")]
+    assert "audits" not in again.titles
+    assert len(list((folder / "runs").glob("audit-*"))) == 1
     assert not [title for title in again.titles if title.endswith("answering")]
 
 

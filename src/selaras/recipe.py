@@ -17,7 +17,16 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project, open_project
 from selaras.core.records import Example, Kind, Query
 from selaras.core.system import SystemSpec
-from selaras.data import load_rows, looks_at, open_development, read_seal, split_project
+from selaras.data import (
+    AUDITS,
+    AuditOptions,
+    audit_project,
+    load_rows,
+    looks_at,
+    open_development,
+    read_seal,
+    split_project,
+)
 from selaras.evaluate import (
     Comparison,
     Evaluation,
@@ -28,7 +37,14 @@ from selaras.evaluate import (
     open_system,
     summary,
 )
-from selaras.report import comparisons, sentences, write_report
+from selaras.report import (
+    changed_since,
+    comparisons,
+    newest_audit,
+    sentences,
+    write_audit,
+    write_report,
+)
 from selaras.starter import create_project
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.choose_rows import Recipe, keeps
@@ -144,6 +160,7 @@ def quickstart(
     if read_seal(project) is None:
         made = split_project(project, progress=progress)
         progress.say(f"sealed {made.held_out} rows of {made.held_out + made.development}")
+    audit(project, progress)
     tuned = {recipe: tune(project, recipe, resume, progress) for recipe in RECIPES}
     specs = {**project.file.systems, **tuned_specs(project, tuned)}
     twins = shown_twins(project, progress)
@@ -175,6 +192,20 @@ def open_or_create(folder: Path, overrides: Sequence[str] = ()) -> Project:
     if not (folder / FILE).exists():
         create_project(folder, "household-helper")
     return open_project(folder, tuple(overrides))
+
+
+def audit(project: Project, progress: Progress) -> None:
+    """Audit the development rows, unless that was done since they changed; nothing is taken out.
+
+    By the static encoder, which takes seconds: `selaras data audit` reads more closely.
+    """
+    known = newest_audit(project)
+    if known and not changed_since(project, known):
+        return
+    found = audit_project(project, AUDITS, progress, AuditOptions(embedder="static"))
+    page = write_audit(found, project)
+    faults = sum(finding.level == "fault" for finding in found.findings)
+    progress.say(f"audited {len(found.rows)} development rows: {faults} faults ({page})")
 
 
 def tune(project: Project, recipe: Recipe, resume: bool, progress: Progress) -> Manifest:

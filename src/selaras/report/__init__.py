@@ -2,6 +2,7 @@
 
 from selaras.report.audit import write_audit
 from selaras.report.html import render_report
+from selaras.report.html_audited import changed_since, newest_audit
 from selaras.report.lineage import Lineage, lineage
 from selaras.report.model import comparisons
 from selaras.report.story import sentences
@@ -9,8 +10,10 @@ from selaras.report.write import write_report
 
 __all__ = [
     "Lineage",
+    "changed_since",
     "comparisons",
     "lineage",
+    "newest_audit",
     "render_report",
     "sentences",
     "write_audit",

@@ -44,12 +44,17 @@ def audited(project: Project) -> Markup:
     )
 
 
-def _warnings(project: Project, manifest: Manifest) -> list[str]:
-    changed = [
+def changed_since(project: Project, manifest: Manifest) -> list[str]:
+    """Return the files of an audit that are gone or have other contents than it read."""
+    return [
         name
         for name, sha in manifest.inputs.items()
         if not (project.root / name).is_file() or sha256_file(project.root / name) != sha
     ]
+
+
+def _warnings(project: Project, manifest: Manifest) -> list[str]:
+    changed = changed_since(project, manifest)
     told = [f"Changed since: {', '.join(changed)}. Audit again."] if changed else []
     for name, why in manifest.figures["not_run"].items():
         told.append(f"The audit {name} could not be run to its end: {why}")
