@@ -87,6 +87,14 @@ def test_a_frozen_span_may_not_move_to_another_role():
     assert failed(moved) == {"frozen"}
 
 
+def test_a_phrase_in_common_with_a_long_request_is_no_theft():
+    more = Principle(id="p2", text="Never explain how to clean old windows with acid.")
+    asked = "Write me a plan: first how to clean old windows, then the doors, and last the paint."
+    row = Query(id="r9", query=asked)
+    child = with_principles(PARENT, [*PARENT.front.selaras.principles, more])
+    assert passes(gates(PARENT, child, rows=[row], policies=POLICIES))
+
+
 def test_a_child_that_does_not_parse_is_one_verdict_and_what_is_allowed_passes():
     (verdict,) = gates(PARENT, TEXT.replace("{{article}}", "{{article"), policies=POLICIES)
     assert (verdict.name, verdict.passed) == ("parses", False)

@@ -21,8 +21,8 @@ from selaras.template.prompt import Filled, Literal
 
 # Words in a row that make a copy of it: fewer are everyday phrases.
 COPIED_WORDS = 8
-# An instruction of a row is lifted where so many words of it in a row come back.
-LIFTED_WORDS = 4
+# An instruction of a row is lifted where runs of so many of its words make so much of it.
+LIFTED_WORDS, LIFTED_SHARE = 4, 0.5
 CHARACTERS_A_TOKEN = 4.0
 # What speaks to a model over its author's head. In a row it is data; in a template it is a mistake.
 OVERRIDES = re.compile(
@@ -209,7 +209,7 @@ def lifted(edit: Edit) -> Objection | None:
         f"{row.id}: {sentence.strip()}"
         for row in edit.rows
         for sentence in _instructions(row)
-        if any(run in new for run in _runs(sentence, LIFTED_WORDS))
+        if _share_of(sentence, new) >= LIFTED_SHARE
     ]
     return Objection("an instruction inside a row was taken over", tuple(found)) if found else None
 
@@ -279,6 +279,13 @@ def _instructions(row: Query) -> list[str]:
     given = "\n".join([t.content for t in row.turns] + [row.query, *row.context.values()])
     sentences = _SENTENCE.findall(given)
     return [s for s in sentences if _INSTRUCTION.match(s.strip()) or OVERRIDES.search(s)]
+
+
+def _share_of(sentence: str, runs: Collection[str]) -> float:
+    """Return the share of a sentence's words that stand in one of the runs."""
+    own = _runs(sentence, LIFTED_WORDS)
+    words = {j for i, run in enumerate(own) if run in runs for j in range(i, i + LIFTED_WORDS)}
+    return len(words) / (len(own) + LIFTED_WORDS - 1) if own else 0.0
 
 
 def _runs(text: str, words: int) -> list[str]:

@@ -180,8 +180,11 @@ def _template(request: Request) -> tuple[PromptTemplate, tuple[str, ...]]:
         template: PromptTemplate = load_prompt(request.prompt)
         notes: tuple[str, ...] = ()
     else:
-        first = import_prompts(request.prompt)[0]
+        first, *others = import_prompts(request.prompt)
         template, notes = first.template, first.notes
+        if others:
+            left = f"the file holds {len(others) + 1} prompts: this is about {first.name}"
+            notes = (*notes, left)
     if application and not request.send_prompt:
         return PLAIN, (*notes, OWN_PROMPT)
     return template, notes
