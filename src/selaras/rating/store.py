@@ -1,7 +1,7 @@
 """The database of raters and votes: SQLite beside the project, or PostgreSQL by URL for a team.
 
-SQLite runs with a write-ahead log and waits for the disk at every commit: a vote that was called
-stored survives the process and the machine. Writers of one process queue at a lock of ours, which
+SQLite runs with a write-ahead log and waits for the disk at every vote: one that was called stored
+survives the process and the machine. Writers of one process queue at a lock of ours, which
 is fair, where SQLite's own waiting is not.
 """
 
@@ -47,11 +47,15 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> "Iterator[Connection]":
-        """Yield a connection whose statements are all stored when the block ends, or none."""
+    def writing(self, *, durable: bool = True) -> "Iterator[Connection]":
+        """Yield a connection whose statements are all stored when the block ends, or none.
+
+        What is not `durable` (who looks at what, a begun answer) survives the process, but need not
+        survive the machine: SQLite does not wait for the disk.
+        """
         held = self._lock if self.kind == "sqlite" else contextlib.nullcontext()
         with _translated(), held:
-            options = self.engine.execution_options(writing=True)
+            options = self.engine.execution_options(writing="FULL" if durable else "NORMAL")
             with options.begin() as connection:
                 yield connection
 
@@ -138,15 +142,17 @@ def _sqlite(url: Any, sqlalchemy: Any) -> "Engine":
 def _connected(raw: Any, _: Any) -> None:
     # Transactions are begun below: the driver would begin them late, and never as writers.
     raw.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON",
                    f"busy_timeout={_PATIENCE_MS}", "cache_size=-65536"):  # fmt: skip
         raw.execute(f"PRAGMA {pragma}")
 
 
 def _begun(connection: Any) -> None:
     # A reader that turns writer in mid-transaction fails at once when somebody else wrote.
-    writes = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    waits = connection.get_execution_options().get("writing")
+    if waits:
+        connection.exec_driver_sql(f"PRAGMA synchronous={waits}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if waits else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:

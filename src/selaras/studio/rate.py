@@ -71,7 +71,7 @@ async def ready_form(request: Request) -> Response:
 def _batch_page(request: Request) -> Response:
     studio, session = studio_of(request), who(request)
     name, rater = request.path_params["batch"], int(session.rater or 0)
-    with studio.store.writing() as connection:
+    with studio.store.writing(durable=False) as connection:
         release_expired(connection)
         spec, status = _batch(connection, name)
         member = _member(connection, rater, name)
@@ -152,7 +152,7 @@ def _draft(request: Request, fields: Mapping[str, str]) -> Response:
         ticket = open_ticket(studio.key, fields.get("ticket", ""), int(session.rater or 0))
     except InputError:
         return Response(status_code=400)
-    with studio.store.writing() as connection:
+    with studio.store.writing(durable=False) as connection:
         save_draft(connection, ticket.rater, ticket.item, _kept(fields, ticket))
     return Response(status_code=204)
 
@@ -161,7 +161,7 @@ def _ready(request: Request) -> Response:
     studio, session = studio_of(request), who(request)
     name, rater = request.path_params["batch"], int(session.rater or 0)
     table = schema.memberships
-    with studio.store.writing() as connection:
+    with studio.store.writing(durable=False) as connection:
         _member(connection, rater, name)
         connection.execute(
             update(table)
