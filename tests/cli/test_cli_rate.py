@@ -8,8 +8,8 @@ from typing import Any
 from rating.rating_builder import take
 from selaras.core.files import write_jsonl
 from selaras.core.project import open_project
-from selaras.data.rows import read_rows
-from selaras.rating.batches import read_batch
+from selaras.data.rows import load_rows, read_rows
+from selaras.rating.batches import read_batch, read_item
 from selaras.rating.store import open_store, store_url
 from selaras.rating.tasks import Answer
 from selaras.rating.voting import vote
@@ -100,3 +100,35 @@ def test_a_dry_run_stores_nothing(project: Path, run: Any) -> None:
     told = run("rate", "create", "x", "--from", path, "--dry-run")
     assert "rater hours" in told.stderr
     assert json.loads(run("rate", "progress", "--json").stdout) == {"batches": []}
+
+
+def test_drafts_are_reviewed_and_come_into_use(project: Path, run: Any) -> None:
+    write_jsonl(project / "data" / "drafts.jsonl", (
+        {"id": f"d{n}", "query": f"How do I kill process number {n}?", "kind": "look_alike",
+         "origin": "model"} for n in range(4)
+    ))  # fmt: skip
+    made = run("rate", "create", "look", "--task", "review", "--set", "overlap=1", "--set",
+               "gold=0", "--set", "repeats=0")  # fmt: skip
+    assert "4 items x 1 votes" in made.stderr
+    assert run("rate", "invite", "look", "ana").exit_code == 0
+    assert run("rate", "open", "look").exit_code == 0
+    store = open_store(store_url(open_project(project)))
+    with store.reading() as connection:
+        spec, _ = read_batch(connection, "look")
+    while ticket := take(store, spec, 1):
+        with store.reading() as connection:
+            draft = dict(read_item(connection, ticket.item).content.draft or {})
+        better = json.dumps({**draft, "query": "How do I stop a process?"})
+        answers = {"d0": Answer(value="approve"), "d1": Answer(value="reject", note="Odd."),
+                   "d2": Answer(value="edited", text=better), "d3": None}  # fmt: skip
+        vote(store, ticket, answers[draft["id"]])
+    store.close()
+    before = len(load_rows(open_project(project)).kept)
+    done = json.loads(run("rate", "apply", "look", "--json").stdout)
+    assert (done["approved"], done["edited"], done["rejected"]) == (["d0"], ["d2.look"], ["d1"])
+    assert [one["record"] for one in done["left"]] == ["d3"]
+    rows = load_rows(open_project(project))
+    assert len(rows.kept) == before + 2
+    assert [row.id for row in rows.waiting] == ["d3"]
+    assert {row.id: row.query for row in rows.kept}["d2.look"] == "How do I stop a process?"
+    assert json.loads(run("rate", "apply", "look", "--json").stdout)["approved"] == []

@@ -138,6 +138,11 @@ def test_a_newer_store_and_other_urls_are_refused(store: Store, store_at: str) -
             open_store(url)
 
 
+def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'new' / 'store.db'}").close()
+    assert (tmp_path / "new" / "store.db").stat().st_mode & 0o077 == 0
+
+
 def test_a_store_that_is_gone_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be made"):

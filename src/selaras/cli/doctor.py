@@ -15,6 +15,7 @@ EXTRAS = {
     "static": ("safetensors", "tokenizers", "wordllama"),
     "data": ("cleanlab", "phonenumbers", "py3langid", "sklearn"),
     "tune": ("trl", "accelerate", "datasets"),
+    "studio": ("sqlalchemy", "psycopg", "starlette", "uvicorn"),
 }
 
 

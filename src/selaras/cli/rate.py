@@ -15,7 +15,7 @@ from selaras.cli.frame import (
     print_json,
     say,
 )
-from selaras.cli.rate_results import adjudicate, agreement, export, labels, opened_store
+from selaras.cli.rate_results import adjudicate, agreement, apply, export, labels, opened_store
 
 if TYPE_CHECKING:
     from selaras.core.project import Project
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         ("create", create), ("open", open_batch), ("close", close), ("invite", invite),
         ("serve", serve), ("progress", progress), ("refresh", refresh), ("forget", forget),
         ("agreement", agreement), ("adjudicate", adjudicate),
-        ("labels", labels), ("export", export),
+        ("labels", labels), ("export", export), ("apply", apply),
     ):  # fmt: skip
         rate.command(name)(function)
     app.add_typer(rate, name="rate")
@@ -329,6 +329,9 @@ def _items(
         made = items_of_outputs(outputs, rows, sealed_policies(project), spec.task)
         wanted = [i for i in made if not policies or set(i.content.policies) & set(policies)]
         return wanted, {}, []
+    if spec.task == "review":
+        waiting, left = items_of_rows(load_rows(project).waiting, spec.task, policies)
+        return waiting, {}, left
     items, left = items_of_rows(open_development(project).rows, spec.task, policies)
     return items, {}, left
 

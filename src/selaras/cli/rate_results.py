@@ -146,6 +146,30 @@ def export(
         say(f"… and {len(found.removed) - 10} more: --json lists them")
 
 
+@command
+def apply(
+    batch: BatchArgument, folder: ProjectOption = Path(), as_json: JsonOption = False
+) -> None:
+    """Write a review's outcome as decisions: approved drafts come into use, rejected ones go.
+
+    An edited draft becomes a new row in data/reviewed.jsonl that names its parent.
+    """
+    from dataclasses import asdict
+
+    from selaras.rating.reviewed import apply_review
+
+    project = open_project_at(folder)
+    with opened_store(project) as store, store.reading() as connection:
+        found = apply_review(project, connection, batch)
+    if as_json:
+        print_json(asdict(found))
+        return
+    counts = f"{len(found.approved)} approved, {len(found.edited)} edited"
+    say(f"{counts}, {len(found.rejected)} rejected")
+    for removal in found.left[:10]:
+        say(f"waits on: {removal.record} ({removal.reason})")
+
+
 def _accept(project: "Project", store: Any, number: int, raise_revision: bool) -> None:
     from selaras.core.errors import InputError
     from selaras.policy import load_policies

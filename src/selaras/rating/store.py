@@ -127,7 +127,7 @@ def _engine(url: str, sqlalchemy: Any) -> "Engine":
         except ImportError as error:
             raise MissingExtraError("psycopg", "studio") from error
     if made.database:
-        _make_folder(Path(made.database).parent)
+        _make_file(Path(made.database))
     return _sqlite(made, sqlalchemy)
 
 
@@ -155,11 +155,13 @@ def _begun(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if waits else "BEGIN")
 
 
-def _make_folder(folder: Path) -> None:
+def _make_file(path: Path) -> None:
+    """Make an empty database that only its owner reads: it holds people's backgrounds."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror})") from error
+        raise StoreError(f"{path}: cannot be made ({error.strerror})") from error
 
 
 @contextlib.contextmanager
