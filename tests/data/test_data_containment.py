@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selaras.data import containment
-from selaras.data.containment import contained, covered, meetings, rarity
+from selaras.data.containment import contained, counted, covered, meetings, rarity, summed
 from selaras.data.shingles import sequences, shingles
 
 MOULD = ["kill", "the", "mould", "in", "my", "old", "bath", "and", "then", "buy", "tea"]
@@ -17,10 +17,10 @@ TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=6)
 @given(TEXTS, TEXTS, st.sampled_from([1, 1 << 22]))
 def test_shares_are_those_of_the_sets(rows: list[str], items: list[str], cells: int) -> None:
     left, right = shingles(rows, 3, "word"), shingles(items, 3, "word")
-    weight = rarity(left, right)
+    weight = rarity(summed(map(counted, (left, right))))
     before, containment._CELLS = containment._CELLS, cells
     try:
-        found = contained(left, right, 0.5)
+        found = contained(left, right, 0.5, weight)
     finally:
         containment._CELLS = before
     told = dict(zip(map(tuple, found.pairs.tolist()), zip(found.of_item, found.of_row, strict=True),
@@ -54,7 +54,7 @@ def test_a_window_holds_words_that_stand_together() -> None:
     apart = item.replace(" ", " and so on with many other words in between ")
     texts = [item, near, apart]
     sets, ordered = shingles(texts, 1, "word"), sequences(texts).rows()
-    weight = rarity(sets)
+    weight = rarity(counted(sets))
     whole, edited, scattered = (covered(row, sets.rows()[0], weight) for row in ordered)
     assert whole == pytest.approx(1)
     assert 0.7 < edited < 1

@@ -14,7 +14,7 @@ from fixtures.projects import WordEncoder, row, some_rows, twins, unlike
 from selaras.core.errors import InputError
 from selaras.core.records import Query
 from selaras.data import parse_row
-from selaras.data.contamination import contaminated
+from selaras.data.contamination import contaminated, matches_of
 from selaras.data.sketch import (
     Sketch,
     make_sketch,
@@ -201,3 +201,25 @@ def test_no_held_out_row_survives(tmp_path: Path) -> None:
     clean, removed = contaminated(rows, sketch, "salt", None)
     assert clean == []
     assert len(removed) == len(rows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(12)), st.integers(1, 12))
+def test_the_order_and_the_shards_change_nothing(order: list[int], size: int) -> None:
+    rows = [parse_row(value) for value in (
+        *SEALED, row("long", f"Dear all, {MEANING}, and thank you"), row("mean", SHUFFLED),
+        row("near", NEARLY), row("cut", "my cat is ill and will not eat"),
+        *(row(f"free{i}") for i in range(3)),
+    )]  # fmt: skip
+    assert len(rows) == len(order)
+    sketch = sketch_of(SEALED)
+    shuffled = [rows[i] for i in order]
+    shards = [shuffled[i : i + size] for i in range(0, len(rows), size)]
+
+    def told(given: list[Query], parts: list[list[Query]]) -> set[tuple[object, ...]]:
+        found = matches_of(lambda: parts, sketch, "salt", WordEncoder().embed)
+        return {(given[m.row].id, m.item, m.tier, m.certain, round(m.score or 0, 5)) for m in found}
+
+    whole = told(rows, [rows])
+    assert {tier for _, _, tier, _, _ in whole} >= {"equality", "near", "containment", "paraphrase"}
+    assert told(shuffled, shards) == whole

@@ -5,7 +5,7 @@ I") counts little. Containment is asked in both directions: an evaluation item i
 and a row that was cut out of an item.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +29,11 @@ class Contained:
     of_row: Floats
 
 
-def contained(rows: Ragged, items: Ragged, threshold: float) -> Contained:
-    """Return the pairs of which either side's sets hold `threshold` of the other's weight."""
-    weight = rarity(rows, items)
+def contained(rows: Ragged, items: Ragged, threshold: float, weight: "Rarity") -> Contained:
+    """Return the pairs of which either side's sets hold `threshold` of the other's weight.
+
+    `weight` knows every n-gram of both sides.
+    """
     vocabulary = weight.grams
     item_grams = np.searchsorted(vocabulary, items.values)
     order = np.argsort(item_grams, kind="stable")
@@ -83,14 +85,36 @@ class Rarity:
         return np.bincount(rows, self.of(sets.values), len(sets)).astype(np.float64)
 
 
-def rarity(*collections: Ragged) -> Rarity:
-    """Return log(1 + n / df) of every n-gram in collections of sets."""
-    grams, counts = np.unique(
-        np.concatenate([np.zeros(0, np.uint32), *(sets.values for sets in collections)]),
-        return_counts=True,
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """In how many of `texts` texts each n-gram stands; `grams` are sorted."""
+
+    grams: Numbers
+    counts: NDArray[np.int64]
+    texts: int
+
+
+def counted(sets: Ragged) -> Counts:
+    """Return the document frequencies of a collection: the map step, a shard at a time."""
+    grams, counts = np.unique(sets.values, return_counts=True)
+    return Counts(grams, counts.astype(np.int64), len(sets))
+
+
+def summed(parts: Iterable[Counts]) -> Counts:
+    """Return the frequencies of all parts together: the reduce step, in whatever order."""
+    found = list(parts)
+    grams, place = np.unique(
+        np.concatenate([np.zeros(0, np.uint32), *(part.grams for part in found)]),
+        return_inverse=True,
     )
-    texts = sum(map(len, collections))
-    return Rarity(grams, np.log1p(texts / counts))
+    weights = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in found)])
+    counts = np.bincount(place, weights, len(grams)).astype(np.int64)
+    return Counts(grams, counts, sum(part.texts for part in found))
+
+
+def rarity(counts: Counts) -> Rarity:
+    """Return log(1 + n / df) of every n-gram."""
+    return Rarity(counts.grams, np.log1p(counts.texts / counts.counts))
 
 
 def covered(sequence: Numbers, item: Numbers, weight: Rarity) -> float:

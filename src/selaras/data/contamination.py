@@ -9,19 +9,32 @@ Tiers, the surest first; each asks both ways where one text can hold the other:
     long          a run of 13 words of an item of 26 words or more
     paraphrase    cosine of sentence embeddings within the same kind, where the numbers agree
 
+The steps over shards are those of a distributed engine: `frequencies` is the map whose results are
+added up (n-grams weigh by their rarity among all rows), `matches` a second map against the sketch,
+which fits into memory. `matches_of` runs them; how rows are sharded changes nothing.
+
 A semantic match counts only within the same kind: safe look-alikes of unsafe questions are close in
 embedding and must stay. Thresholds: `benchmarks/contamination.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selaras.core.decisions import Removal
 from selaras.core.records import Query
-from selaras.data.containment import contained, covered, meetings, rarity
+from selaras.data.containment import (
+    Counts,
+    Rarity,
+    contained,
+    counted,
+    covered,
+    meetings,
+    rarity,
+    summed,
+)
 from selaras.data.encoder import MINILM, Encoder
 from selaras.data.minhash import PERMUTATIONS, signature
 from selaras.data.near import NEAR, SLACK, jaccards
@@ -81,17 +94,60 @@ def contaminated(
     return clean, [found[i] for i in sorted(found)]
 
 
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """In how many texts each hashed word and run of three words stands."""
+
+    words: Counts
+    triples: Counts
+
+
+def frequencies(rows: Sequence[Query], salt: str) -> Frequencies:
+    """Return the frequencies of one shard of rows."""
+    grams = hashed_grams([row.query_key for row in rows], salt)
+    return Frequencies(counted(grams["words"]), counted(grams["triples"]))
+
+
+def all_frequencies(parts: Iterable[Frequencies], sketch: Sketch) -> Frequencies:
+    """Return the frequencies of all shards and of the sketch together."""
+    own = Frequencies(counted(sketch.grams["words"]), counted(sketch.grams["triples"]))
+    found = [*parts, own]
+    return Frequencies(summed(p.words for p in found), summed(p.triples for p in found))
+
+
+def matches_of(
+    shards: Callable[[], Iterable[Sequence[Query]]],
+    sketch: Sketch,
+    salt: str,
+    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None,
+    encoder: Encoder = MINILM,
+) -> Iterator[Match]:
+    """Yield what resembles the items of a sketch among sharded rows, numbered through all shards.
+
+    `shards()` is read twice and must give the same rows both times; one shard is held at a time.
+    """
+    known = all_frequencies((frequencies(rows, salt) for rows in shards()), sketch)
+    start = 0
+    for rows in shards():
+        vectors = embed([row.query_key for row in rows]) if embed and rows else None
+        for match in matches(rows, sketch, salt, vectors, encoder, known):
+            yield replace(match, row=start + match.row)
+        start += len(rows)
+
+
 def matches(
     rows: Sequence[Query],
     sketch: Sketch,
     salt: str,
     vectors: NDArray[np.float32] | None,
     encoder: Encoder = MINILM,
+    known: Frequencies | None = None,
 ) -> Iterator[Match]:
     """Yield what resembles the items of a sketch, the surest tier first, near misses last.
 
     A pair may be found by several tiers. `vectors` are the rows' unit vectors, by the encoder that
-    made the sketch's; None leaves the semantic tier out. `salt` is the sketch's.
+    made the sketch's; None leaves the semantic tier out. `salt` is the sketch's. `known` are the
+    frequencies among all rows where these are only a shard of them.
     """
     if not rows or not len(sketch):
         return
@@ -99,7 +155,10 @@ def matches(
     texts = [row.query_key for row in rows]
     grams = hashed_grams(texts, salt)
     yield from _near(grams["characters"], sketch.grams["characters"])
-    yield from _contained(texts, grams, sketch, salt)
+    if known is None:
+        mine = Frequencies(counted(grams["words"]), counted(grams["triples"]))
+        known = all_frequencies([mine], sketch)
+    yield from _contained(texts, grams, sketch, salt, known)
     if vectors is not None and sketch.vectors.size:
         yield from _paraphrases(rows, vectors, grams["numbers"], sketch, encoder)
 
@@ -146,10 +205,11 @@ def _near(rows: Ragged, items: Ragged) -> Iterator[Match]:
 
 
 def _contained(
-    texts: Sequence[str], grams: dict[str, Ragged], sketch: Sketch, salt: str
+    texts: Sequence[str], grams: dict[str, Ragged], sketch: Sketch, salt: str, known: Frequencies
 ) -> Iterator[Match]:
     mine, theirs = grams["words"].lengths, sketch.grams["words"].lengths
-    found = contained(grams["triples"], sketch.grams["triples"], LOOKED_AT)
+    weight = rarity(known.triples)
+    found = contained(grams["triples"], sketch.grams["triples"], LOOKED_AT, weight)
     for (i, j), of_item, of_row in zip(
         found.pairs.tolist(), found.of_item.tolist(), found.of_row.tolist(), strict=True
     ):
@@ -164,13 +224,15 @@ def _contained(
     for i, j in meetings(grams["thirteens"], sketch.grams["thirteens"]):
         if theirs[j] >= LONG_ITEM or mine[i] >= LONG_ITEM:
             yield Match(i, j, "long", "shares 13 words in a row with {}")
-    yield from _in_windows(texts, grams["words"], sketch.grams["words"], salt)
+    words = rarity(known.words)
+    yield from _in_windows(texts, grams["words"], sketch.grams["words"], salt, words)
 
 
-def _in_windows(texts: Sequence[str], rows: Ragged, items: Ragged, salt: str) -> Iterator[Match]:
+def _in_windows(
+    texts: Sequence[str], rows: Ragged, items: Ragged, salt: str, weight: Rarity
+) -> Iterator[Match]:
     """Yield rows in which nearly all words of an item stand close together (a word was changed)."""
-    weight = rarity(rows, items)
-    found = contained(rows, items, WINDOW)
+    found = contained(rows, items, WINDOW, weight)
     long_enough = (found.of_item >= WINDOW) & (items.lengths[found.pairs[:, 1]] >= FEWEST_WORDS)
     pairs = found.pairs[long_enough]
     wanted = np.unique(pairs[:, 0])
