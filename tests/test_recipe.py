@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.projects import make_project, some_rows, use_word_encoder
 from selaras.core.files import read_jsonl, write_jsonl, write_text
-from selaras.recipe import RECIPES, quickstart
+from selaras.recipe import GUARDED, RECIPES, quickstart
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CHECKS = [
@@ -51,6 +51,7 @@ class CutAfter:
 @pytest.fixture
 def encoder(monkeypatch):
     use_word_encoder(monkeypatch)
+    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 4)
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def finished(tmp_path_factory, tiny_folder):
     """Return a folder whose loop was run to its end, and what it found: read only."""
     with pytest.MonkeyPatch.context() as patch:
         use_word_encoder(patch)
+        patch.setattr("selaras.safeguard.fit.FEWEST", 4)
         folder = small_project(tmp_path_factory.mktemp("finished") / "p", tiny_folder)
         return folder, quickstart(folder)
 
@@ -97,15 +99,21 @@ def figures(outcome):
 def test_the_loop_ends_in_figures_of_every_system(finished):
     _, outcome = finished
     said = outcome.to_dict()
-    assert [system["name"] for system in said["systems"]] == ["base", "prompted", *RECIPES]
+    assert [system["name"] for system in said["systems"]] == [
+        "base", "prompted", *RECIPES, *GUARDED,
+    ]  # fmt: skip
     for system in said["systems"]:
         assert {"compliance_rate", "over_refusal_rate", "capability"} <= system["figures"].keys()
         assert set(system["figures"]["over_refusal_rate"]["by_kind"]) == {"look_alike", "ordinary"}
     assert {pair["to"] for pair in said["paired"]} >= set(RECIPES)
-    assert said["looks"] == 4
+    assert said["looks"] == 6
+    guarded = [system["figures"]["guard"] for system in said["systems"][4:]]
+    assert guarded[0] == guarded[1]  # the same guard over the same questions
+    assert said["systems"][0]["figures"]["guard"] is None
     assert json.loads(json.dumps(said)) == said
     page = outcome.report.read_text(encoding="utf-8")
     assert "guarded" in page
+    assert "Three levers side by side" in page
     assert "src=" not in page
     assert "Findings of the audit" in page
 
@@ -126,7 +134,7 @@ def test_cut_anywhere_it_goes_on_to_the_same_figures(project, finished, n):
         quickstart(project, progress=CutAfter(n))
     assert figures(quickstart(project, resume=True)) == figures(finished[1])
     looks = [look for _, look in read_jsonl(project / "holdout" / "looks.jsonl")]
-    assert len({look["system"] for look in looks}) == len(looks) == 4
+    assert len({look["system"] for look in looks}) == len(looks) == 6
 
 
 def test_held_out_text_is_in_no_file_but_the_vault(finished):

@@ -7,7 +7,7 @@ the stages are called from Python.
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from selaras.data import (
 from selaras.evaluate import (
     Comparison,
     Evaluation,
+    Opened,
     development_suite,
     evaluate,
     held_out_suite,
@@ -50,6 +51,8 @@ from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.choose_rows import Recipe, keeps
 
 RECIPES: tuple[Recipe, ...] = ("naive", "guarded")
+# Systems behind the guard: name to the System without it, None for the project's first.
+GUARDED: dict[str, Recipe | None] = {"guard": None, "guarded+guard": "guarded"}
 SHOWN_TWINS = 4
 # Rough sizes for the forecast: a chat template around a row, opening a model's weights.
 TEMPLATE_TOKENS = 45
@@ -167,12 +170,17 @@ def quickstart(
     suite = held_out_suite(project)
     shown = development_suite(open_development(project), twins)
     evaluations, showcase = [], []
-    for name, spec in specs.items():
-        opened = open_system(project, name, spec, progress)
+
+    def measure(opened: Opened) -> None:
         evaluations.append(evaluate(project, opened, suite, resume=resume, progress=progress))
         showcase.append(
             evaluate(project, opened, shown, checks=(), resume=resume, progress=progress)
         )
+
+    for name, spec in specs.items():
+        measure(open_system(project, name, spec, progress))
+    for opened in behind_guard(project, specs, progress):
+        measure(opened)
     seal = read_seal(project)
     return Outcome(
         project=project,
@@ -223,6 +231,31 @@ def tuned_specs(project: Project, tuned: dict[Recipe, Manifest]) -> dict[str, Sy
         recipe: SystemSpec(model=f"run:{manifest.id}", sampling=sampling)
         for recipe, manifest in tuned.items()
     }
+
+
+def behind_guard(
+    project: Project, specs: dict[str, SystemSpec], progress: Progress
+) -> Iterator[Opened]:
+    """Yield the reference System and the guarded tuning behind a guard fitted here.
+
+    The guard is a probe into the reference's own model, its threshold chosen on development rows.
+    Their models' answers are those already given; only the guard is asked.
+    """
+    from selaras.safeguard.fit import FitSettings, TooFewRowsError, fit_guard
+
+    first = next(iter(project.file.systems))
+    try:
+        fitted = fit_guard(project, FitSettings(system=first), progress)
+    except TooFewRowsError as error:
+        progress.say(f"no guard is measured: {error}")
+        return
+    shared = None
+    for name, bare in GUARDED.items():
+        spec = specs[bare or first].model_copy(update={"guard": fitted.file})
+        opened = open_system(project, name, spec, progress)
+        # One guard in memory: what it read of a question holds for both Systems.
+        shared = shared or opened.guard
+        yield dataclasses.replace(opened, guard=shared)
 
 
 def shown_twins(project: Project, progress: Progress) -> list[Query]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from selaras.core.records import Query
     from selaras.evaluate import Comparison, Evaluation
     from selaras.evaluate.calibration import Calibration
+    from selaras.report.model import Rate
     from selaras.report.side_by_side import SideRow
     from selaras.stats import Interval
 
@@ -45,6 +46,32 @@ def print_figures(evaluations: Sequence["Evaluation"], *, file: Any = None) -> N
     for evaluation in evaluations:
         for line in not_scored(evaluation):
             wide.print(f"{evaluation.name}: {line}", style="yellow", markup=False)
+
+
+def print_levers(evaluations: Sequence["Evaluation"], *, file: Any = None) -> None:
+    """Print model, guard and System side by side, where a System has a guard."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from selaras.report.levers import FIGURES as COLUMNS
+    from selaras.report.levers import levers
+    from selaras.report.model import NO_RATE, measured
+
+    rows = levers(measured(evaluations))
+    if not rows:
+        return
+    known = [name for name in COLUMNS if any(row.rates.get(name, NO_RATE).n for row in rows)]
+    made = Table(title="Three levers side by side", title_justify="left")
+    for column in ("", *(COLUMNS[name] for name in known)):
+        made.add_column(column)
+    for row in rows:
+        values = [row.rates.get(name, NO_RATE) for name in known]
+        made.add_row(row.words, *(rate(_as_value(value), wide=False) for value in values))
+    Console(file=file or sys.stdout, highlight=False).print(made)
+
+
+def _as_value(own: "Rate") -> dict[str, Any]:
+    return {"value": own.value if own.n else None, "low": own.low, "high": own.high, "n": own.n}
 
 
 def not_scored(evaluation: "Evaluation") -> list[str]:

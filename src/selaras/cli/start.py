@@ -127,7 +127,7 @@ def quickstart(
     """Run the whole loop once, offline, on a starter project: some ten minutes on two cores.
 
     Writes a project into the folder, seals a hold-out, measures the embedded model as it is, with a
-    system prompt, tuned naively and tuned with guards, and writes a report.
+    system prompt, tuned naively and tuned with guards, and behind a guard, and writes a report.
     """
     from selaras.core.project import FILE
     from selaras.recipe import forecast, open_or_create
@@ -144,10 +144,11 @@ def quickstart(
     if as_json:
         print_json(outcome.to_dict())
         return
-    from selaras.cli.render import print_comparisons, print_figures, print_twins
+    from selaras.cli.render import print_comparisons, print_figures, print_levers, print_twins
 
     print_twins(outcome.twins, outcome.showcase)
     print_figures(outcome.evaluations)
+    print_levers(outcome.evaluations)
     print_comparisons([c for c in outcome.comparisons if c.p_value < 0.05])
     for line in outcome.sentences:
         typer.echo(line)

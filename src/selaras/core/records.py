@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from selaras.core.fingerprint import fingerprint, normalise
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[\w][\w.:-]{0,127}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[\w][\w.:+-]{0,127}$")]
 Role = Literal["system", "user", "assistant"]
 # Who wrote a row: a person of the project, a model, or the authors of a public set.
 Origin = Literal["person", "model", "public"]

@@ -13,7 +13,9 @@ from selaras.page import Child, Markup, element, join, page
 from selaras.policy import Policy, load_policies
 from selaras.report import compare_html, html_evidence, html_figures, html_judge
 from selaras.report.html_audited import audited
+from selaras.report.html_levers import levers_html
 from selaras.report.html_showcase import showcase as showcase_html
+from selaras.report.levers import levers
 from selaras.report.lineage import ancestors
 from selaras.report.model import Measured, measured
 from selaras.report.reproduce import commands
@@ -54,6 +56,8 @@ def render_report(
         ("criteria", "Launch criteria", _criteria(found, project)),
         ("policies-cells", "Policy by policy", html_figures.cells(found, titles)),
     ]
+    if rows := levers(found):
+        sections.insert(0, ("levers", "Three levers side by side", levers_html(rows)))
     if shown:
         sections.append(("outputs", "Answers side by side", showcase_html(shown)))
     if texts := opened_rows(project) if found.reference.evaluation.opened else {}:

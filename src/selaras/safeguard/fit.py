@@ -43,6 +43,10 @@ DEPTHS = (0.4, 0.6, 0.8)  # of a model's layers: where a probe is tried
 SCORES = "scores.jsonl"
 
 
+class TooFewRowsError(InputError):
+    """Raised where no side has enough rows of both labels to fit on."""
+
+
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """What is fitted. `layers` are tried for a probe, by default at .4, .6 and .8 of the depth;
@@ -170,7 +174,7 @@ def _sides(development: Development, render: Callable[[Query], Conversation]) ->
         if FEWEST <= each.labelled.positive.sum() <= len(each.rows) - FEWEST
     }
     if not enough:
-        raise InputError(
+        raise TooFewRowsError(
             f"too few rows to fit on: a side needs {FEWEST} that break a policy and {FEWEST} that "
             f"do not, there are {int(sum(bad))} malicious queries of {len(rows)}",
             fix="add malicious queries and their look-alikes (selaras data audit shows what lacks)",
