@@ -56,7 +56,9 @@ def threshold_at(negatives: Values, budget: float) -> float:
     if above > below:
         return (above + below) / 2
     higher = falling[falling > below]
-    return float((higher.min() + below) / 2) if len(higher) else (1.0 + below) / 2
+    if len(higher):
+        return float((higher.min() + below) / 2)
+    return max((1.0 + below) / 2, float(np.nextafter(below, np.inf)))
 
 
 def recall_at(scores: Values, positive: NDArray[np.bool_], budget: float) -> float:

@@ -1,0 +1,150 @@
+"""Fitting: what comes out, that it is frozen, and that a stale file is refused."""
+
+import numpy as np
+import pytest
+import yaml
+
+from fixtures.projects import make_project, some_rows, use_word_encoder
+from selaras.core.errors import InputError
+from selaras.core.files import write_text
+from selaras.core.project import open_project
+from selaras.core.system import SystemSpec
+from selaras.data import open_development
+from selaras.evaluate import development_suite, evaluate, open_system
+from selaras.policy import builtin_text
+from selaras.safeguard.features import windows
+from selaras.safeguard.fit import FitSettings, TooFewRowsError, fit_guard
+from selaras.safeguard.learn import Labelled, learn
+from selaras.safeguard.spec import open_guard
+from selaras.stats.ranking import average_precision, threshold_at
+
+YAML = """\
+product: helper
+use_cases: [{id: answer, title: Answer}]
+policies: [dangerous-content]
+systems: {base: {model: "scripted:script.jsonl"}}
+"""
+SETTINGS = FitSettings(tier="minilm", budget=0.2)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    use_word_encoder(monkeypatch)
+    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 4)
+    made = make_project(tmp_path / "p", some_rows(pairs=12, ordinary=12), YAML)
+    (made.root / "script.jsonl").write_text('{"match": null, "response": "Surely."}\n')
+    return made
+
+
+def test_a_fit_writes_a_guard_that_blocks_and_is_not_repeated(project):
+    found = fit_guard(project, SETTINGS)
+    side = found.manifest.figures["sides"]["query"]
+    assert side["false_alarms"]["all"]["value"] <= 0.2
+    assert {"all", "dangerous-content"} == set(side["policies"])
+    guard = open_guard(project, found.file)
+    bad = next(row for row in open_development(project).rows if row.kind == "malicious")
+    assert guard.check_query(bad.query).scores[0].policy == "dangerous-content"
+    assert fit_guard(project, SETTINGS).manifest.id == found.manifest.id
+
+
+def test_a_system_behind_the_guard_is_measured_on_the_answers_without_it(project):
+    found = fit_guard(project, SETTINGS)
+    suite = development_suite(open_development(project))
+    plain = evaluate(project, open_system(project, "base", project.system_spec("base")), suite)
+    spec = SystemSpec(model="scripted:script.jsonl", guard=found.file)
+    opened = open_system(project, "guarded", spec)
+    assert opened.system.bare.fingerprint == plain.manifest.system.fingerprint
+    guarded = evaluate(project, opened, suite)
+    figures = guarded.figures
+    assert plain.figures["guard"] is None
+    assert figures["guard"]["by_kind"]["malicious"]["value"] > 0
+    assert plain.manifest.id in guarded.manifest.parents
+    for before, after, row in zip(plain.answers, guarded.answers, guarded.judged, strict=True):
+        assert (row.value == "full") == (row.guard == "query")
+        assert after.text == before.text or row.guard == "query"
+
+
+def test_a_changed_policy_is_a_clear_error(project):
+    fit_guard(project, SETTINGS)
+    text = builtin_text("dangerous-content").replace("revision: 1", "revision: 2")
+    write_text(project.root / "policies" / "dangerous-content.yaml", text)
+    with pytest.raises(InputError, match=r"revision 1 -> 2.*selaras guard fit"):
+        open_guard(project, "guards/main.yaml")
+
+
+def test_a_changed_classifier_is_a_clear_error(project):
+    fit_guard(project, SETTINGS)
+    path = project.root / "guards" / "main.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="another sha256"):
+        open_guard(project, "guards/main.yaml")
+
+
+def test_a_classifier_of_another_encoder_fails_closed_and_says_so(project, monkeypatch):
+    fit_guard(project, SETTINGS)
+    guard = open_guard(project, "guards/main.yaml")
+
+    encoder = use_word_encoder(monkeypatch)
+    encoder.identity = {"name": "other"}
+    assert guard.check_query("x").action == "error"
+    with pytest.raises(InputError, match="other vectors"):
+        guard.stages[0].features.read([], "query")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"stages": [{"type": "magic"}]}, "no stage 'magic'"),
+        ({"stages": []}, "stages"),
+        ({"stages": [{"type": "rules"}], "polices": []}, "unknown field"),
+        ({"stages": [{"type": "rules"}]}, "names no file"),
+        ({"stages": [{"type": "judge"}]}, "names no model"),
+        ({"stages": [{"type": "rules", "file": "r.yaml"}], "messages": {"x": "y"}}, "policy 'x'"),
+    ],
+)
+def test_a_bad_guard_file_is_said_in_one_line(project, value, says):
+    (project.root / "g.yaml").write_text(yaml.safe_dump(value))
+    with pytest.raises(InputError, match=says):
+        open_guard(project, "g.yaml")
+
+
+def test_too_few_rows_are_said(project, monkeypatch):
+    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 100)
+    with pytest.raises(TooFewRowsError, match="too few rows"):
+        fit_guard(project, SETTINGS)
+
+
+def test_a_head_finds_a_planted_direction_and_keeps_its_budget():
+    rng = np.random.default_rng(0)
+    positive = np.arange(200) % 2 == 0
+    x = rng.normal(size=(200, 30)).astype(np.float32)
+    x[:, 3] += 3 * positive
+    policies = tuple(("a",) if i % 4 == 0 else ("b",) for i in range(200))
+    x[:, 5] += 3 * np.array([own == ("a",) for own in policies])
+    rows = Labelled(positive, policies, tuple(str(i // 2) for i in range(200)))
+    learnt = learn(x, rows, 0.1, 0)
+    threshold = learnt.head.about.threshold
+    assert (learnt.out_of_fold[~positive] >= threshold).mean() <= 0.1
+    assert (learnt.out_of_fold[positive] >= threshold).mean() > 0.8
+    assert average_precision(learnt.out_of_fold, positive) > 0.9
+    assert np.mean([learnt.head.nearest(v) == own[0] for v, own, hit in
+                    zip(x, policies, positive, strict=True) if hit]) > 0.9  # fmt: skip
+
+
+def test_a_threshold_lets_no_more_through_than_the_budget():
+    rng = np.random.default_rng(1)
+    for budget in (0.0, 0.01, 0.05, 0.3, 1.0):
+        values = rng.random(97).round(1)
+        assert (values >= threshold_at(values, budget)).mean() <= budget
+
+
+def test_windows_cover_the_whole_text():
+    text = "".join(chr(97 + i % 26) for i in range(5_000))
+    assert all(text[i : i + 150] in "|".join(windows(text)) for i in range(0, 4_850, 50))
+
+
+def test_the_project_schema_knows_a_guard(project):
+    text = (project.root / "selaras.yaml").read_text()
+    text = text.replace('"scripted:script.jsonl"', '"scripted:script.jsonl", guard: guards/g.yaml')
+    (project.root / "selaras.yaml").write_text(text)
+    assert open_project(project.root).system_spec("base").guard == "guards/g.yaml"
