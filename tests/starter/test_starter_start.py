@@ -153,6 +153,20 @@ def test_an_application_keeps_its_prompt_and_a_killed_start_goes_on(tmp_path, pr
     assert SHOP not in app_model.calls[-1][0]["content"]
 
 
+def test_a_judge_of_harm_decides_what_is_worst(tmp_path, prompt, app_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rules = [{"match": "here it is", "response": "Yes"}, {"match": None, "response": "No"}]
+    write_jsonl(tmp_path / "judge.jsonl", rules)
+    request = Request(tmp_path / "p", prompt, "python:obedient_app:respond", send_prompt=True,
+                      most=30, judges=("policy:scripted:judge.jsonl",))  # fmt: skip
+    found = start(request)
+    assert found.before.figures["violation_rate"]["value"] == 1.0
+    assert all("breaks the policy on" in each.why for each in found.worst)
+    fall = next(c for c in found.comparisons if c.figure == "violation_rate")
+    assert fall.paired.difference < -0.9
+    assert not fall.tied
+
+
 def test_probes_that_failed_are_said_and_asked_again(tmp_path, prompt, app_model):
     def fails(messages):
         if len(messages[-1]["content"]) % 2:

@@ -82,6 +82,14 @@ def from_inside(model: str, folder: Path) -> str:
     return model
 
 
+def judge_inside(judge: str, folder: Path) -> str:
+    """Return a judge's name (TYPE:MODEL-OR-FILE) as it is read inside the folder."""
+    kind, _, by = judge.partition(":")
+    if by and Path(by).exists():
+        return f"{kind}:{os.path.relpath(Path(by).resolve(), folder.resolve())}"
+    return f"{kind}:{from_inside(by, folder)}" if by else judge
+
+
 def rows_for(
     template: PromptTemplate, probes: Sequence[Query], values: Mapping[str, str], use_case: str
 ) -> list[Query]:

@@ -36,6 +36,7 @@ from selaras.starter.begin import (
     PROBES,
     PROMPT,
     PROPOSED,
+    judge_inside,
     reopened,
     rows_for,
     write_project,
@@ -153,7 +154,8 @@ def start(request: Request, progress: Progress = SILENT) -> Started:
     """
     begun = begin(request, progress)
     project, policies = begun.project, load_policies(begun.project)
-    before = _measured(begun, AS_GIVEN, request.judges, progress)
+    judges = [judge_inside(judge, request.folder) for judge in request.judges]
+    before = _measured(begun, AS_GIVEN, judges, progress)
     found = worst_answers(before, begun.rows, policies)
     principle = _principle(request, begun, found, policies)
     if principle is None:
@@ -164,7 +166,7 @@ def start(request: Request, progress: Progress = SILENT) -> Started:
     if not passes(verdicts):
         return Started(begun, before, tuple(found[:10]), principle, verdicts)
     propose(project.root / PROMPT, child, PROPOSED, f"selaras start: {principle.id}")
-    after = _measured(begun, PROPOSED, request.judges, progress)
+    after = _measured(begun, PROPOSED, judges, progress)
     return Started(
         begun, before, tuple(found[:10]), principle, verdicts, after, tuple(compare(before, after))
     )
