@@ -3,9 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
+from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.files import write_text
 from selaras.core.project import FILE, Project, open_project
@@ -33,10 +36,7 @@ def write_project(
     folder: Path, template: PromptTemplate, model: str, draft: Draft, rows: Sequence[Query]
 ) -> Project:
     """Write the project of a drafted product, and return it."""
-    own = {"model": from_inside(model, folder), "prompt": PROMPT}
-    if template.front.config is None:
-        own["sampling"] = {"max_tokens": MAX_TOKENS}  # type: ignore[assignment]
-    value = {
+    value: dict[str, Any] = {
         "product": draft.product,
         "use_cases": [
             case.model_dump(mode="json", exclude_defaults=True) for case in draft.use_cases
@@ -44,10 +44,15 @@ def write_project(
         "policies": list(draft.policies),
         "enforced_by": {name: ["prompt"] for name in draft.policies},
         "systems": {
-            AS_GIVEN: {**own, "prompt": f"{PROMPT}@{AS_GIVEN}"},
-            PROPOSED: {**own, "prompt": f"{PROMPT}@{PROPOSED}"},
+            name: _system(template, from_inside(model, folder), name)
+            for name in (AS_GIVEN, PROPOSED)
         },
     }
+    if patient := local_endpoints(model):
+        value["endpoints"] = {
+            url: endpoint.model_dump(mode="json", exclude_defaults=True)
+            for url, endpoint in patient.items()
+        }
     folder.mkdir(parents=True, exist_ok=True)
     for name in draft.policies:
         write_text(folder / "policies" / f"{name}.yaml", builtin_text(name))
@@ -72,6 +77,23 @@ def reopened(folder: Path, model: str) -> Project:
             fix="name another folder, or the model it was started with",
         )  # fmt: skip
     return project
+
+
+def local_endpoints(model: str) -> dict[str, Endpoint]:
+    """Return the settings of a server on this machine: few places, and time for each answer.
+
+    >>> list(local_endpoints("openai:qwen@http://127.0.0.1:8088/v1"))
+    ['http://127.0.0.1:8088/v1']
+    """
+    url = model.partition("@")[2] if model.startswith("openai:") else ""
+    if urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}:
+        return {url: Endpoint(concurrency=2, timeout=300.0, retries=2)}
+    return {}
+
+
+def _system(template: PromptTemplate, model: str, name: str) -> dict[str, Any]:
+    sampling = {} if template.front.config else {"sampling": {"max_tokens": MAX_TOKENS}}
+    return {"model": model, "prompt": f"{PROMPT}@{name}", **sampling}
 
 
 def from_inside(model: str, folder: Path) -> str:

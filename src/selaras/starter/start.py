@@ -37,6 +37,7 @@ from selaras.starter.begin import (
     PROMPT,
     PROPOSED,
     judge_inside,
+    local_endpoints,
     reopened,
     rows_for,
     write_project,
@@ -137,7 +138,9 @@ def begin(request: Request, progress: Progress = SILENT) -> Begun:
     text = "" if request.prompt is None else request.prompt.read_text(encoding="utf-8-sig")
     drafted = draft(text, {n: p for n, p in known.items() if not p.statement_only})
     if request.ask_model:
-        place = Place(Path(), request.folder / "runs", request.folder / ".selaras", progress)
+        patient = local_endpoints(model)
+        runs, cache = request.folder / "runs", request.folder / ".selaras"
+        place = Place(Path(), runs, cache, progress, patient)
         drafted, said = draft_by_model(text, known, open_model(model, place), drafted)
         notes = (*notes, said)
     probes = _spread(probe_queries(drafted.policies), request.most)
