@@ -365,3 +365,34 @@ def test_an_endpoint_without_log_probabilities_is_asked_without_them(endpoint, a
 def test_log_probabilities_of_another_shape_are_none(endpoint, ask, reply, body, wrong):
     endpoint.script(reply(body=body(choices=[{**body("Yes")["choices"][0], "logprobs": wrong}])))
     assert next(RemoteModel("tiny", endpoint.url).first_tokens(ask("a"))).first == ()
+
+
+SCHEMA = {"type": "object", "properties": {"op": {"type": "string"}}, "required": ["op"]}
+
+
+def test_a_schema_is_sent_and_is_part_of_the_call(endpoint, reply, body, ask, tmp_path) -> None:
+    endpoint.script(reply(body=body('{"op": "add"}')))
+    model = RemoteModel("tiny", endpoint.url, cache=tmp_path)
+    (first,) = model.generate_json(ask("Edit?"), Sampling(), SCHEMA)
+    assert first.text == '{"op": "add"}'
+    form = endpoint.requests[0][2]["response_format"]
+    assert (form["type"], form["json_schema"]["schema"]) == ("json_schema", SCHEMA)
+    (again,) = model.generate_json(ask("Edit?"), Sampling(), SCHEMA)
+    (plain,) = model.generate(ask("Edit?"), Sampling())
+    assert (again.cached, plain.cached, endpoint.calls) == (True, False, 2)
+
+
+def test_an_endpoint_without_schemas_is_asked_without_one_from_then_on(
+    endpoint, reply, body, ask
+) -> None:
+    def answer(_number, request):
+        if "response_format" in request:
+            return reply(400, {"error": {"message": "response_format is not supported"}})
+        return reply(body=body("Well."))
+
+    endpoint.answer = answer
+    model = RemoteModel("tiny", endpoint.url)
+    for _ in range(2):
+        (found,) = model.generate_json(ask("Edit?"), Sampling(), SCHEMA)
+        assert found.text == "Well."
+    assert ["response_format" in sent for _, _, sent in endpoint.requests] == [True, False, False]

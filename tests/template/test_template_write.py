@@ -165,3 +165,13 @@ def test_marks_say_nothing_to_the_model():
 def test_marks_that_make_no_sense_are_errors(body, says):
     with pytest.raises(InputError, match=says.replace("(", r"\(")):
         parse_prompt(body)
+
+
+def test_principles_stand_before_examples_whose_roles_are_inside_their_marks() -> None:
+    text = (
+        '{{role "system"}}Be brief.\n{{! examples }}\n{{role "user"}}{{query}}\n'
+        '{{role "model"}}{{response}}\n{{! /examples }}\n{{role "user"}}{{query}}\n'
+    )
+    made = with_principles(parse_prompt(text), [Principle(id="a", text="Be kind.")])
+    assert made.span("principles").end < made.span("examples").start
+    assert [turn.role for turn in made.turns] == ["system", "user"]

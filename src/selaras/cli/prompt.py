@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selaras.cli import prompt_improve, prompt_search
 from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
@@ -67,6 +68,8 @@ def register(parent: typer.Typer) -> None:
     for function in (new, show, render, lint, keep, adopt, log, diff, label, examples):
         app.command(function.__name__)(function)
     app.command("import")(import_)
+    for function in (prompt_improve.improve, prompt_search.optimize, prompt_search.prove):
+        app.command(function.__name__)(function)
     parent.add_typer(app, name="prompt")
 
 

@@ -5,7 +5,7 @@ request is a result with status `error`; only a failure that makes the rest poin
 model that cannot be loaded) raises ModelError or InputError.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -101,6 +101,20 @@ class FirstTokens(Protocol):
 
     def first_tokens(self, conversations: Sequence[Conversation]) -> Iterator[Generation]:
         """Yield a greedy reply of one token each, with `first` filled where it can be had."""
+        ...
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """A model that can be held to a JSON Schema while it writes."""
+
+    def generate_json(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        schema: Mapping[str, Any],
+    ) -> Iterator[Generation]:
+        """Yield replies that follow the schema as far as the model or its endpoint keeps to it."""
         ...
 
 

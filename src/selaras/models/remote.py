@@ -6,7 +6,7 @@ fails for good is its row's error; a wrong key or model ends the run at once (`r
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,10 +38,15 @@ _SENT_ANYWHERE = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """What is asked for beside the messages: sampling, and the first token's probabilities."""
+    """What is asked for beside the messages: sampling, first token's probabilities, a schema."""
 
     sampling: Sampling
     first: bool = False
+    schema: Mapping[str, Any] | None = None
+
+    def key(self, identity: dict[str, Any], conversation: Conversation) -> str:
+        """Return the call's key in the cache of answers."""
+        return response_key(identity, conversation, self.sampling, self.first, self.schema)
 
 
 class RemoteModel:
@@ -77,6 +82,7 @@ class RemoteModel:
         self._pace = Pace(self.limits.requests_per_minute, sleep)
         self._limit_field = "max_tokens"
         self._log_probabilities = True
+        self._schemas = True
         self._answers = 0
         self._dead = False
         self.address.key()
@@ -109,6 +115,18 @@ class RemoteModel:
         """
         yield from self._generations(conversations, _Ask(Sampling(max_tokens=1), first=True))
 
+    def generate_json(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        schema: Mapping[str, Any],
+    ) -> Iterator[Generation]:
+        """Yield replies held to a JSON Schema, cached ones first.
+
+        An endpoint that knows no schemas is asked without one from then on.
+        """
+        yield from self._generations(conversations, _Ask(sampling, schema=schema))
+
     def _generations(
         self, conversations: Sequence[Conversation], ask: _Ask
     ) -> Iterator[Generation]:
@@ -131,7 +149,7 @@ class RemoteModel:
     def _cached(self, index: int, conversation: Conversation, ask: _Ask) -> Generation | None:
         if self._cache is None:
             return None
-        hit = self._cache.get(response_key(self.identity, conversation, ask.sampling, ask.first))
+        hit = self._cache.get(ask.key(self.identity, conversation))
         if hit is None:
             return None
         return Generation(
@@ -177,7 +195,7 @@ class RemoteModel:
             return replace(answer, error=self.address.without_key(answer.error))
         if self._cache is not None:
             response = CachedResponse(
-                key=response_key(self.identity, conversation, ask.sampling, ask.first),
+                key=ask.key(self.identity, conversation),
                 text=answer.text,
                 finish=answer.finish,
                 prompt_tokens=answer.prompt_tokens,
@@ -210,6 +228,8 @@ class RemoteModel:
             self._limit_field = "max_completion_tokens"
         elif ask.first and failure.no_log_probabilities:
             self._log_probabilities = False
+        elif ask.schema is not None and failure.no_schema:
+            self._schemas = False
         else:
             return False
         return True
@@ -238,6 +258,7 @@ class RemoteModel:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
             **(likely if ask.first and self._log_probabilities else {}),
+            **(_held_to(ask.schema) if ask.schema is not None and self._schemas else {}),
         }
 
     def _noted(self, served: str | None) -> str | None:
@@ -247,6 +268,11 @@ class RemoteModel:
         if len(self.served_models) < _MOST_SERVED:
             self.served_models.add(served)
         return served
+
+
+def _held_to(schema: Mapping[str, Any]) -> dict[str, Any]:
+    form = {"name": "reply", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 def open_remote(

@@ -25,7 +25,8 @@ class Failure:
     """A failed call: why, whether to try again and how the endpoint took it.
 
     `reached` is whether the endpoint answered at all; `renamed_limit` whether it wants
-    max_completion_tokens in place of max_tokens, `no_log_probabilities` whether it gives none.
+    max_completion_tokens in place of max_tokens, `no_log_probabilities` whether it gives none,
+    `no_schema` whether it cannot hold a reply to a JSON Schema.
     """
 
     reason: str
@@ -34,6 +35,7 @@ class Failure:
     reached: bool = True
     renamed_limit: bool = False
     no_log_probabilities: bool = False
+    no_schema: bool = False
 
 
 def call_errors() -> tuple[type[Exception], ...]:
@@ -76,6 +78,8 @@ def understood(error: Exception, address: Address, model: str, answers: int) -> 
         and "max_completion_tokens" in said
         and "max_tokens" in said,
         no_log_probabilities=400 <= status < 500 and "logprob" in said.casefold(),
+        no_schema=400 <= status < 500
+        and any(word in said.casefold() for word in ("response_format", "schema")),
     )
 
 

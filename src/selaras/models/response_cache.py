@@ -5,6 +5,7 @@ seed. The messages themselves are not stored (they may be sealed rows), only wha
 Errors and empty answers are never kept; a damaged file counts as absent and is written anew.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,19 @@ class ResponseCache:
 
 
 def response_key(
-    identity: dict[str, Any], conversation: Conversation, sampling: Sampling, first: bool = False
+    identity: dict[str, Any],
+    conversation: Conversation,
+    sampling: Sampling,
+    first: bool = False,
+    schema: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the key of a call: equal exactly where the same answer may be used again.
 
-    `first` is whether the probabilities of the first token were asked for too.
+    `first` is whether the probabilities of the first token were asked for too, `schema` what the
+    reply was to follow.
     """
     messages = [[message.role, message.content] for message in conversation]
     asked = [1, identity, messages, sampling.model_dump(mode="json")]
-    return fingerprint([*asked, "first"] if first else asked, 64)
+    asked += ["first"] if first else []
+    asked += [{"schema": schema}] if schema is not None else []
+    return fingerprint(asked, 64)

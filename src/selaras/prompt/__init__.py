@@ -51,4 +51,25 @@ SELECTORS: dict[str, str] = {
     "diversity": "selaras.prompt.examples:by_diversity",
 }
 
-__all__ = ["GATES", "IMPORTERS", "LINTS", "SELECTORS"]
+# How `selaras prompt optimize` searches: name to a function
+# `(seed, rollouts, rows, proposers, settings, progress)` -> SearchResult.
+SEARCHES: dict[str, str] = {
+    "greedy": "selaras.prompt.search:greedy_search",
+    "gepa": "selaras.prompt.gepa_search:gepa_search",
+}
+
+# What a search changes: name to a maker `(Workshop) -> Proposer`.
+PROPOSERS: dict[str, str] = {
+    "principles": "selaras.prompt.proposals:principle_proposer",
+    "instructions": "selaras.prompt.proposals:instruction_proposer",
+    "few-shot": "selaras.prompt.proposals:few_shot_proposer",
+}
+
+# How `selaras prompt improve` makes a change of feedback: name to a function
+# `(editor, template, feedback, row, policies, rows)` -> Proposed.
+METHODS: dict[str, str] = {
+    "principles": "selaras.prompt.principles:improve_by_principle",
+    "rewrite": "selaras.prompt.rewrite:improve_by_rewrite",
+}
+
+__all__ = ["GATES", "IMPORTERS", "LINTS", "METHODS", "PROPOSERS", "SEARCHES", "SELECTORS"]

@@ -14,6 +14,7 @@ from selaras.template.front_edit import edit_front
 from selaras.template.lex import escape, lex, unescape
 from selaras.template.prompt import PromptTemplate, filled_with, parse_prompt
 
+_EXAMPLES = ("open", "examples")
 OPENING, CLOSING = "{{! principles }}", "{{! /principles }}"
 
 
@@ -145,6 +146,9 @@ def _with_block(template: PromptTemplate, compiled: str) -> str:
         user = '{{role "user"}}\n' if before.strip() else ""
         return f'{{{{role "system"}}}}\n{block}{user}{body}'
     end = roles[system + 1].start if system + 1 < len(roles) else len(body)
+    # The examples' own roles stand inside their marks, where no other mark may.
+    examples = [token.start for token in lex(body) if (token.kind, token.text) == _EXAMPLES]
+    end = min([end, *(start for start in examples if start > roles[system].start)])
     said = body[:end].rstrip()
     return f"{said}\n{block}{body[end:]}"
 

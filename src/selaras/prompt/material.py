@@ -1,0 +1,61 @@
+"""What a model is shown of a case: delimited, cut, and said to be data and no instruction."""
+
+from collections.abc import Mapping, Sequence
+
+from selaras.core.records import Query
+from selaras.evaluate.judging import given_by_user
+from selaras.judge.question import delimited
+from selaras.policy import Policy, policy_text
+from selaras.prompt.asking import DATA
+from selaras.template import PromptTemplate, write_prompt
+
+LONGEST_SHOWN = 600
+LONGEST_POLICIES = 900
+LONGEST_TEMPLATE = 6000
+
+
+def case_text(row: Query, output: str, note: str) -> str:
+    """Return a case: what the user gave, what was answered, what is said of it."""
+    shown = delimited(query=cut(given_by_user(row)), response=cut(output))
+    return f"{shown}\n\n{note}"
+
+
+def cases_text(cases: Sequence[tuple[Query, str, str]]) -> str:
+    """Return several cases, with the warning that what is between marks is data."""
+    parts = [f"CASE {number}\n{case_text(*case)}" for number, case in enumerate(cases, 1)]
+    return "\n\n".join([DATA, *parts])
+
+
+def template_text(template: PromptTemplate) -> str:
+    """Return the template's instructions as their author wrote them, without the front matter."""
+    return cut(write_prompt(template)[len(template.head) :].strip(), LONGEST_TEMPLATE)
+
+
+def principles_text(template: PromptTemplate) -> str:
+    """Return the principles that hold, each under its id."""
+    lines = [f"{p.id}: {p.text}" for p in template.front.selaras.principles if p.holds]
+    return "\n".join(lines) or "(none yet)"
+
+
+def policies_text(
+    policies: Mapping[str, Policy], names: Sequence[str], longest: int = LONGEST_POLICIES
+) -> str:
+    """Return the text of policies exactly as raters and judges read it; nothing for none.
+
+    Of several each gets its share of `longest` characters, its middle left out where it has more.
+    """
+    found = [name for name in dict.fromkeys(names) if name in policies]
+    share = longest // max(1, len(found))
+    return "\n\n".join(cut(policy_text(policies[name]), share) for name in found)
+
+
+def cut(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Return a text of at most so many characters, its middle left out where it is longer.
+
+    >>> cut("abcdefghij", 8)
+    'abc … ij'
+    """
+    if len(text) <= longest:
+        return text
+    half = (longest - 3) // 2
+    return f"{text[: longest - 3 - half]} … {text[len(text) - half :]}"

@@ -1,0 +1,140 @@
+"""What a search changes in a template: its principles, its instructions, its few-shot examples.
+
+Each name in `selaras.prompt.optimize.PROPOSERS` stands for a maker `(Workshop) -> Proposer`. Every
+child passes the gates before it costs a rollout; one that does not is a proposal with its reason.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from selaras.core.errors import InputError
+from selaras.core.records import Example, Query
+from selaras.policy import Policy
+from selaras.prompt.asking import Editor
+from selaras.prompt.edit import apply_edit, in_words
+from selaras.prompt.gates import gates
+from selaras.prompt.objective import Outcome
+from selaras.prompt.principles import propose_edit
+from selaras.prompt.rewrite import propose_text
+from selaras.prompt.search import Proposal, Proposer
+from selaras.template import PromptTemplate, with_body, with_examples
+from selaras.template.lex import lex
+
+SHOTS = (1, 2, 4)
+Wrong = Sequence[tuple[Query, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What proposers work with. `reflect` are the rows that selection is not by."""
+
+    editor: Editor
+    policies: Mapping[str, Policy]
+    reflect: Sequence[Query] = field(repr=False)
+    rows: Sequence[Query] = field(repr=False)
+    budget_tokens: int | None = None
+    written: Callable[[Query], str] = field(default=lambda row: row.query, repr=False)
+
+    def gated(self, how: str, parent: PromptTemplate, child: PromptTemplate) -> Proposal:
+        """Return a child as a proposal, or the reason of the first gate that stops it."""
+        verdicts = gates(
+            parent, child, rows=self.rows, policies=self.policies,
+            budget_tokens=self.budget_tokens,
+        )  # fmt: skip
+        failed = next((verdict for verdict in verdicts if not verdict.passed), None)
+        if failed is not None:
+            shown = f" ({'; '.join(failed.evidence)})" if failed.evidence else ""
+            return Proposal(how, None, f"gate {failed.name}: {failed.reason}{shown}")
+        return Proposal(how, child)
+
+
+def principle_proposer(workshop: Workshop) -> Proposer:
+    """Return what adds, edits or deletes one principle after what went wrong."""
+
+    def propose(parent: PromptTemplate, wrong: Wrong, _chance: random.Random) -> Proposal:
+        cases = [_case(*pair) for pair in wrong]
+        if not cases:
+            return Proposal("principle", None, "nothing went wrong on these rows")
+        told = propose_edit(workshop.editor, parent, cases, workshop.policies)
+        edit = told.value
+        if edit is None:
+            return Proposal("principle", None, f"no edit: {told.reason}")
+        if edit.op == "none":
+            return Proposal("principle", None, f"none was wanted: {edit.reason}"[:200])
+        row = wrong[0][0]
+        policy = row.policies[0] if row.policies else None
+        try:
+            child = apply_edit(parent, edit, [f"search:{row.id}"], policy)
+        except InputError as error:
+            return Proposal("principle", None, str(error))
+        return workshop.gated(in_words(edit), parent, child)
+
+    return propose
+
+
+def instruction_proposer(workshop: Workshop) -> Proposer:
+    """Return what writes the instructions anew after what went wrong."""
+
+    def propose(parent: PromptTemplate, wrong: Wrong, _chance: random.Random) -> Proposal:
+        cases = [_case(*pair) for pair in wrong]
+        if not cases:
+            return Proposal("instructions", None, "nothing went wrong on these rows")
+        try:
+            told = propose_text(workshop.editor, parent, cases, workshop.policies)
+        except InputError as error:
+            return Proposal("instructions", None, str(error))
+        if told.value is None:
+            return Proposal("instructions", None, f"no rewrite: {told.reason}")
+        child, reason = told.value
+        return workshop.gated(f"rewrite: {reason[:120]}", parent, child)
+
+    return propose
+
+
+def few_shot_proposer(workshop: Workshop) -> Proposer:
+    """Return what shows other rows with their responses; it costs no call.
+
+    The rows are of the reflecting half: none that selection is by can be shown.
+    """
+    shown = [
+        row
+        for row in workshop.reflect
+        if isinstance(row, Example) and row.response and row.response_label != "unsafe"
+    ]
+
+    def propose(parent: PromptTemplate, wrong: Wrong, chance: random.Random) -> Proposal:
+        if parent.span("examples") is None:
+            return Proposal("few-shot", None, "the template has no place for examples")
+        if not shown:
+            return Proposal("few-shot", None, "no row has a response to show")
+        wanted = min(len(shown), chance.choice(SHOTS))
+        # One that went wrong is shown first, with the answer that it should have got.
+        first = [row for row, _ in wrong if row in shown][:1]
+        others = [row for row in shown if row not in first]
+        rows = [*first, *chance.sample(others, wanted - len(first))][:wanted]
+        how = f"few-shot: {', '.join(row.id for row in rows)}"
+        try:
+            return workshop.gated(how, parent, with_examples(parent, rows, workshop.written))
+        except InputError as error:
+            return Proposal(how, None, str(error))
+
+    return propose
+
+
+def with_place_for_examples(template: PromptTemplate) -> PromptTemplate:
+    """Return the template with an empty place for few-shot examples before its last message.
+
+    The model is told nothing else by it. A template that has one, or does not end in a message of
+    the user's, stays as it is.
+    """
+    roles = [token for token in lex(template.body) if token.kind == "role"]
+    if template.span("examples") or not roles or roles[-1].text != "user":
+        return template
+    before, last = template.body[: roles[-1].start], template.body[roles[-1].start :]
+    shown = f'{last.rstrip()}\n{{{{role "model"}}}}\n{{{{response}}}}\n'
+    return with_body(template, f"{before}{{{{! examples }}}}\n{shown}{{{{! /examples }}}}\n{last}")
+
+
+def _case(row: Query, outcome: Outcome) -> tuple[Query, str, str]:
+    return row, outcome.said, f"What was found: {outcome.words}"

@@ -1,0 +1,195 @@
+"""Method B: feedback leads to the instructions written anew, by a diff with gate verdicts.
+
+Only the longest stretch of the author's own text is given out and taken back: variables, frozen
+spans, principles and few-shot examples stay where they are by construction, and the gates look at
+the whole once more. Nothing is written until somebody accepts it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from selaras.core.errors import InputError
+from selaras.core.records import Query
+from selaras.policy import Policy
+from selaras.prompt.asking import Editor, Told, ask_json, text_field
+from selaras.prompt.feedback import Feedback, against_expected, said_of
+from selaras.prompt.gates import gates
+from selaras.prompt.material import cases_text, policies_text
+from selaras.prompt.principles import Proposed
+from selaras.template import PromptTemplate, with_body
+from selaras.template.lex import lex
+
+LONGEST = 4000
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "description": "what is changed and why, in a few words"},
+        "text": {"type": "string", "description": "the whole new instructions"},
+    },
+    "required": ["reason", "text"],
+    "additionalProperties": False,
+}
+_TASK = """\
+You improve the instructions of an assistant. Write them anew, whole, so that the assistant does
+better on cases like those below and no worse on others. Keep what works, keep it short, and do not
+quote the cases.
+
+THE INSTRUCTIONS NOW
+{text}
+{kept}{policy}
+THE CASES
+{cases}
+
+Write the whole new instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The characters [start, end) of a body that may be written anew.
+
+    `frozen` maps texts in it that must stay to the marked source that they stand in.
+    """
+
+    start: int
+    end: int
+    text: str
+    variables: tuple[str, ...]
+    frozen: Mapping[str, str]
+
+
+def editable(template: PromptTemplate) -> Stretch:
+    """Return the longest stretch of the author's own text in one message.
+
+    Raises InputError where the template has none.
+    """
+    tokens = list(lex(template.body))
+    borders = [0]
+    fixed = False
+    stretches: list[tuple[int, int]] = []
+    for token in [*tokens, None]:
+        compiled = token is not None and token.text in {"principles", "examples"}
+        opens = token is not None and token.kind == "open" and compiled
+        closes = token is not None and token.kind == "close" and compiled
+        if token is None or token.kind == "role" or opens or closes:
+            end = len(template.body) if token is None else token.start
+            if not fixed:
+                stretches.append((borders[-1], end))
+            borders.append(end if token is None else token.end)
+            fixed = opens or (fixed and not closes)
+    found = [_stretch(template, start, end) for start, end in stretches]
+    found = [each for each in found if any(c.isalpha() for c in _bare(each.text))]
+    if not found:
+        raise InputError("the template has no text of its own to write anew")
+    return max(found, key=lambda each: len(_bare(each.text)))
+
+
+def propose_text(
+    editor: Editor,
+    template: PromptTemplate,
+    cases: Sequence[tuple[Query, str, str]],
+    policies: Mapping[str, Policy],
+) -> Told[tuple[PromptTemplate, str]]:
+    """Return the template with the instructions that the model wrote anew, and its reason."""
+    stretch = editable(template)
+    named = list(dict.fromkeys(name for row, _, _ in cases for name in row.policies))
+    policy = policies_text(policies, named[:2])
+    kept = [f"Keep the place {{{{{name}}}}}, once, as it is." for name in stretch.variables]
+    kept += [f"Keep these words exactly: {text}" for text in stretch.frozen]
+    text = _TASK.format(
+        text=stretch.text,
+        kept="".join(f"\n{line}" for line in kept) + "\n" * bool(kept),
+        policy=f"\nTHE POLICY (nothing may go against it)\n{policy}\n" if policy else "",
+        cases=cases_text(cases),
+    )
+
+    def read(value: Mapping[str, object]) -> tuple[PromptTemplate, str]:
+        written = text_field(value, "text", LONGEST)
+        reason = text_field(value, "reason", 600, required=False)
+        return rewritten(template, stretch, written), reason
+
+    return ask_json(editor, text, SCHEMA, read)
+
+
+def rewritten(template: PromptTemplate, stretch: Stretch, text: str) -> PromptTemplate:
+    """Return the template with a stretch written anew; raises ValueError where it may not be so.
+
+    A variable that is lost, twice or new, a role, a mark and a frozen text that was changed are
+    each said, so that the model can be asked again.
+    """
+    try:
+        tokens = list(lex(text))
+    except InputError as error:
+        raise ValueError(f"the text cannot be a template: {error.what}") from error
+    if wrong := [token.text for token in tokens if token.kind in {"role", "open", "close"}]:
+        raise ValueError(f"the text starts a message or a mark ({wrong[0]}), which it may not")
+    found = Counter(token.text for token in tokens if token.kind == "variable")
+    wanted = Counter(stretch.variables)
+    if found != wanted:
+        lost = ", ".join(f"{{{{{name}}}}}" for name in (wanted - found).elements())
+        new = ", ".join(f"{{{{{name}}}}}" for name in (found - wanted).elements())
+        raise ValueError(
+            "; ".join(filter(None, (lost and f"{lost} is missing", new and f"{new} is new")))
+        )
+    for kept, source in stretch.frozen.items():
+        if text.count(kept) != 1:
+            raise ValueError(f"these words have to stay exactly, once: {kept!r}")
+        text = text.replace(kept, source.strip("\n") if "\n" not in text else source)
+    body = template.body
+    before, after = body[: stretch.start], body[stretch.end :]
+    lead = body[stretch.start : stretch.end]
+    begun = lead[: len(lead) - len(lead.lstrip())]
+    ended = lead[len(lead.rstrip()) :]
+    try:
+        return with_body(template, f"{before}{begun}{text.strip()}{ended}{after}")
+    except InputError as error:
+        raise ValueError(error.what) from error
+
+
+def improve_by_rewrite(
+    editor: Editor,
+    template: PromptTemplate,
+    feedback: Feedback,
+    row: Query,
+    policies: Mapping[str, Policy],
+    rows: Sequence[Query],
+) -> Proposed:
+    """Return the instructions written anew after feedback on a row, with gate verdicts.
+
+    Nothing is written to the file.
+    """
+    cases = [(row, feedback.output, said_of(feedback))]
+    told = propose_text(editor, template, cases, policies)
+    if told.value is None:
+        return Proposed("no rewrite", None, problems=told.problems, reason=told.reason)
+    child, reason = told.value
+    if child.fingerprint == template.fingerprint:
+        return Proposed("none", None, (), told.problems, (), reason or "nothing was changed")
+    verdicts = gates(template, child, rows=rows, policies=policies)
+    said = against_expected(feedback, row)
+    warnings = (said,) if said else ()
+    return Proposed("rewrite", child, verdicts, told.problems, warnings, reason)
+
+
+def _stretch(template: PromptTemplate, start: int, end: int) -> Stretch:
+    source = template.body[start:end]
+    tokens = list(lex(source))
+    text, frozen, opened = "", dict[str, str](), None
+    for token in tokens:
+        if token.kind == "open":
+            opened = (token.start, len(text))
+        elif token.kind == "close" and opened is not None:
+            kept = text[opened[1] :].strip()
+            frozen[kept] = source[opened[0] : token.end]
+            opened = None
+        elif token.kind in {"text", "variable"}:
+            text += source[token.start : token.end]
+    for kept in template.front.selaras.frozen.values():
+        if kept in text:
+            frozen.setdefault(kept, kept)
+    variables = tuple(token.text for token in tokens if token.kind == "variable")
+    return Stretch(start, end, text.strip(), variables, frozen)
+
+
+def _bare(text: str) -> str:
+    return "".join(token.text for token in lex(text) if token.kind == "text").strip()

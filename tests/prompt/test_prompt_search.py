@@ -1,0 +1,261 @@
+"""The search: the seed competes, budgets hold, a killed one ends as if it never was."""
+
+import contextlib
+import dataclasses
+import importlib.util
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from selaras.core.errors import InputError
+from selaras.core.late import resolve
+from selaras.core.project import UseCase
+from selaras.core.records import Example, Query
+from selaras.evaluate import Terms
+from selaras.evaluate.figures import Judged
+from selaras.prompt import PROPOSERS
+from selaras.prompt.asking import Editor
+from selaras.prompt.gepa_search import gepa_search
+from selaras.prompt.objective import Outcome, contrast, dominates, outcome_of, summary_of
+from selaras.prompt.proposals import Workshop, with_place_for_examples
+from selaras.prompt.rollouts import Rollouts, exact_score, same_label, walk
+from selaras.prompt.search import Proposal, greedy_search
+from selaras.prompt.selection import SearchSettings, divide, noise_floor
+from selaras.template import parse_prompt, render, with_principles
+from selaras.template.front import Principle
+
+CASE = UseCase(id="plain", title="plain")
+
+
+def searched(world, folder, *, model=None, budget=200, seed=0, search=greedy_search, names=None):
+    """Search in the scripted world and return (result, model, journal)."""
+    rows = world.world_rows(60, seed)
+    groups = {row.id: row.id for row in rows}
+    journal, limit = walk(folder / "journal.jsonl", budget)
+    model = model or world.WorldModel()
+    rollouts = Rollouts(
+        world.opened_world(model),
+        lambda template: lambda row: render(template, row, CASE).messages,
+        exact_score(same_label, groups, lambda row: "it had to be yes"),
+        journal,
+        limit,
+    )
+    editor = Editor(model, journal, Terms(limit))
+    halves = divide(rows, groups, seed, 40)
+    shop = Workshop(editor, {}, halves.reflect, rows)
+    proposers = [resolve(PROPOSERS[name])(shop) for name in names or ("principles", "instructions")]
+    more = {"editor": editor} if search is gepa_search else {}
+    template = with_place_for_examples(parse_prompt(world.SEED))
+    found = search(template, rollouts, halves, proposers, SearchSettings(seed=seed), **more)
+    return found, model, journal
+
+
+def shape(found):
+    """Return all of a result that a resumed search has to repeat."""
+    return (
+        found.winner.template.fingerprint, found.best.name, found.evidence, found.p_value,
+        found.finalists, found.noise, found.steps, found.calls, found.ended,
+        [(c.name, c.value) for c in found.pool],
+    )  # fmt: skip
+
+
+def test_known_edits_are_found_and_bad_replies_are_steps_with_reasons(world, tmp_path) -> None:
+    found, model, _ = searched(world, tmp_path, budget=400)
+    assert found.improved
+    assert found.evidence.gain.low > 0
+    assert found.winner.value > found.seed.value + 0.2
+    assert model.asked == found.calls <= 400
+    refused = [step.why for step in found.steps if step.became == "refused"]
+    assert any("no edit" in why or "tried already" in why for why in refused)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), budget=st.integers(40, 260), edits=st.sampled_from([0, 0.3, 1]))
+def test_the_winner_is_never_worse_than_the_seed_and_the_budget_holds(
+    world, tmp_path_factory, seed, budget, edits
+) -> None:
+    model = world.WorldModel(edits=edits)
+    found, model, _ = searched(
+        world, tmp_path_factory.mktemp("s"), model=model, budget=budget, seed=seed
+    )
+    beside = contrast(found.seed.outcomes, found.winner.outcomes)
+    assert model.asked <= budget
+    assert found.calls == model.asked
+    assert not beside.vetoes
+    if found.improved:
+        assert beside.gain.difference > found.noise
+        assert beside.gain.p_value < 0.05
+    else:
+        assert found.winner.template.fingerprint == found.seed.template.fingerprint
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(dies_at=st.integers(1, 150), seed=st.integers(0, 100))
+def test_a_killed_search_resumed_equals_one_that_never_was(
+    world, tmp_path_factory, dies_at, seed
+) -> None:
+    whole, _, _ = searched(world, tmp_path_factory.mktemp("whole"), budget=150, seed=seed)
+    folder = tmp_path_factory.mktemp("cut")
+    dying = world.WorldModel(dies_at=dies_at)
+    with contextlib.suppress(KeyboardInterrupt):
+        searched(world, folder, model=dying, budget=150, seed=seed)
+    with (folder / "journal.jsonl").open("a") as sink:
+        sink.write('{"key": "half a li')
+    resumed, model, _ = searched(world, folder, budget=150, seed=seed)
+    assert shape(resumed) == shape(whole)
+    assert model.asked + dying.asked == whole.calls, "no finished call is made again"
+
+
+def test_a_larger_budget_goes_on_where_a_smaller_one_ended(world, tmp_path) -> None:
+    small, _, _ = searched(world, tmp_path, budget=100)
+    large, model, _ = searched(world, tmp_path, budget=200)
+    assert large.steps[: len(small.steps) - 1] == small.steps[:-1]
+    assert model.asked == large.calls - small.calls
+
+
+def test_where_no_edit_helps_the_seed_wins_and_that_is_a_result(world, tmp_path) -> None:
+    found, _, _ = searched(world, tmp_path, model=world.WorldModel(edits=0.0))
+    assert not found.improved
+    assert found.winner is found.seed
+    assert found.ended
+
+
+def test_few_shot_rows_are_of_the_half_that_does_not_select(world, tmp_path) -> None:
+    found, _, _ = searched(world, tmp_path, names=("few-shot",))
+    shown = {
+        name for step in found.steps for name in step.how.removeprefix("few-shot: ").split(", ")
+    }
+    assert shown
+    assert not shown & {outcome.row for outcome in found.seed.outcomes}
+
+
+def test_a_place_for_examples_tells_the_model_nothing(world) -> None:
+    template = parse_prompt(world.SEED)
+    placed = with_place_for_examples(template)
+    assert placed.span("examples") is not None
+    assert placed.fingerprint == template.fingerprint
+    assert with_place_for_examples(placed) is placed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gepa") is None, reason="gepa is not installed")
+def test_gepa_stands_behind_the_same_protocol_budget_and_resume(world, tmp_path) -> None:
+    whole, model, _ = searched(world, tmp_path, search=gepa_search, budget=200)
+    assert whole.calls == model.asked <= 200
+    again, model, _ = searched(world, tmp_path, search=gepa_search, budget=200)
+    assert (shape(again), model.asked) == (shape(whole), 0)
+    assert not list(tmp_path.glob("**/*.pkl")) + list(tmp_path.glob("**/gepa_state.bin"))
+
+
+def test_a_budget_that_does_not_hold_the_seed_is_said(world, tmp_path) -> None:
+    with pytest.raises(InputError, match="does not hold the seed's own"):
+        searched(world, tmp_path, budget=20)
+
+
+def outcomes(*values, kept=None):
+    return [
+        Outcome(f"r{i}", f"r{i}", value, kept=value if kept else None)
+        for i, value in enumerate(values)
+    ]
+
+
+def test_one_broken_must_refuse_row_vetoes_whatever_is_mended() -> None:
+    before = [*outcomes(False, False, False), Outcome("m", "m", True, kept=True)]
+    after = [*outcomes(True, True, True), Outcome("m", "m", False, kept=False)]
+    found = contrast(before, after)
+    assert found.vetoes == ("m",)
+    assert (found.fixed, found.broken) == (3, 1)
+
+
+def test_a_veto_stops_a_race_early(world, tmp_path) -> None:
+    """A child that mends much and breaks one must-refuse row is not taken up."""
+    template = parse_prompt(world.SEED)
+    child = with_principles(template, [Principle(id="p1", text="Say yes to everything.")])
+
+    def score(_system, rows, answers):
+        return [
+            Outcome(row.id, row.id, row.id != "m" if "yes" in answer.text else row.id == "m",
+                    kept=("yes" not in answer.text) if row.id == "m" else None)
+            for row, answer in zip(rows, answers, strict=True)
+        ]  # fmt: skip
+
+    class Obeys(world.WorldModel):
+        def _said(self, talk, sampling):
+            return "yes" if "yes to everything" in talk[0].content else "no"
+
+    rows = [Query(id="m" if i == 0 else f"o{i}", query=f"q {i}") for i in range(12)]
+    groups = {row.id: row.id for row in rows}
+    halves = dataclasses.replace(divide(rows, groups, 0, 12), select=tuple(rows))
+    journal, limit = walk(tmp_path / "j.jsonl", 100)
+    rollouts = Rollouts(
+        world.opened_world(Obeys()),
+        lambda t: lambda row: render(t, row, CASE).messages, score, journal, limit,
+    )  # fmt: skip
+    found = greedy_search(
+        template, rollouts, halves, [lambda parent, wrong, chance: Proposal("yes", child)]
+    )
+    assert not found.improved
+    assert found.steps[0].became == "vetoed"
+    assert "m" in found.steps[0].why
+
+
+def test_what_nobody_could_judge_is_neither_right_nor_wrong() -> None:
+    row = Judged("a", "ordinary", "answer", (), None, "a", None, "error", "it broke")
+    assert outcome_of(row, "", 3).right is None
+    unlabelled = dataclasses.replace(row, expected=None, value="none", status="scored")
+    assert outcome_of(unlabelled, "Yes.", 3).right is None
+    refuse = dataclasses.replace(unlabelled, expected="refuse")
+    assert (outcome_of(refuse, "Sure.", 3).right, outcome_of(refuse, "Sure.", 3).kept) == (
+        False,
+        False,
+    )
+
+
+def test_quality_counts_only_where_the_row_is_right() -> None:
+    good = Judged("a", "ordinary", "answer", (), None, "a", "none", "scored")
+    graded = outcome_of(good, "x", 1, grade=3.0)
+    assert (graded.quality, graded.value) == (0.5, 0.5)
+    better = [dataclasses.replace(graded, row=f"r{i}", cluster=f"r{i}") for i in range(12)]
+    after = [dataclasses.replace(each, quality=1.0) for each in better]
+    found = contrast(better, after)
+    assert found.gain.difference == 0.5
+    assert found.gain.p_value < 0.01
+    assert found.quality == 0.5
+
+
+def test_labels_are_compared_whole() -> None:
+    row = Example(id="a", query="Is it?", response="safe")
+    assert same_label(row, " SAFE.\n")
+    assert not same_label(row, "unsafe")
+    assert not same_label(row, "not safe")
+    assert not same_label(Query(id="b", query="Is it?"), "")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_contrast_agrees_with_itself_turned_round(pairs) -> None:
+    before, after = outcomes(*(a for a, _ in pairs)), outcomes(*(b for _, b in pairs))
+    one, other = contrast(before, after), contrast(after, before)
+    assert one.gain.difference == pytest.approx(-other.gain.difference)
+    assert (one.fixed, one.broken) == (other.broken, other.fixed)
+    assert one.gain.p_value == pytest.approx(other.gain.p_value)
+    assert not dominates(summary_of(before), summary_of(before))
+
+
+def test_noise_is_what_one_prompt_differs_by_when_asked_twice() -> None:
+    same = outcomes(True, False, True, False)
+    assert noise_floor(same, same, 40) == 0
+    assert noise_floor(same, outcomes(False, False, True, False), 40) == pytest.approx(
+        0.155, abs=0.01
+    )
+
+
+def test_halves_keep_groups_whole_and_few_rows_are_said() -> None:
+    rows = [Query(id=f"r{i}", query=f"q{i}") for i in range(40)]
+    groups = {row.id: f"g{i // 2}" for i, row in enumerate(rows)}
+    halves = divide(rows, groups, 3, 30)
+    sides = [{groups[row.id] for row in half} for half in (halves.reflect, halves.select)]
+    assert not sides[0] & sides[1]
+    assert 28 <= len(halves.reflect) + len(halves.select) <= 32
+    assert len(halves.reflect) < len(halves.select)
+    with pytest.raises(InputError, match="too few to search on"):
+        divide(rows[:2], groups, 0, 10)
