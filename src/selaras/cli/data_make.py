@@ -157,6 +157,58 @@ def add(
         say(f"{row.id} in {path}")
 
 
+@command
+def mix(
+    name: Annotated[str, typer.Argument(help="A mix of selaras.yaml.")],
+    folder: ProjectOption = Path(),
+    out: Annotated[Path | None, typer.Option(help="Write its rows to this file.")] = None,
+    as_json: JsonOption = False,
+    overrides: SetOption = None,
+) -> None:
+    """Show what a mix of selaras.yaml draws from the development rows; tune with tune.mix=NAME."""
+    from selaras.core.errors import InputError
+    from selaras.data import open_development, write_rows
+    from selaras.data.mix import draw_mix, outside_band
+
+    project = open_project_at(folder, overrides)
+    if name not in project.file.mixes:
+        known = ", ".join(project.file.mixes) or "(none yet)"
+        raise InputError(f"no mix named {name!r}", field="mixes", fix=f"use one of: {known}")
+    with showing(as_json) as progress:
+        rows = open_development(project, progress).rows
+    drawn = draw_mix(rows, project.file.mixes[name], project.file.seed)
+    if out:
+        write_rows(out, drawn.rows)
+    if as_json:
+        print_json(drawn.to_dict())
+        return
+    for part, n in drawn.given.items():
+        say(f"{part}: {n:,} of {drawn.available[part]:,} rows")
+    say(f"{len(drawn.rows):,} rows, {drawn.safety_share:.1%} of them safety rows")
+    if said := outside_band(drawn.safety_share):
+        say(f"note: {said}")
+
+
+@command
+def card(
+    folder: ProjectOption = Path(),
+    out: Annotated[Path | None, typer.Option(help="The file: data/CARD.md.")] = None,
+    as_text: Annotated[bool, typer.Option("--print", help="Print it instead.")] = False,
+) -> None:
+    """Write the data card: purpose, sources, licences, review, coverage, audits, known gaps."""
+    from selaras.core.files import write_text
+    from selaras.report.data_card import data_card
+
+    project = open_project_at(folder)
+    text = data_card(project)
+    if as_text:
+        typer.echo(text)
+        return
+    path = out or project.root / "data" / "CARD.md"
+    write_text(path, text)
+    say(f"{path}")
+
+
 def _run(
     project: "Project", order: "Order", model: str, drawn: tuple[int, float],
     max_calls: int | None, resume: bool, dry_run: bool, as_json: bool,
@@ -235,4 +287,7 @@ def _named(name: str) -> "Cell":
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Yield this file's commands by name."""
-    yield from {"add": add, "generate": generate, "fill": fill, "queries": queries}.items()
+    yield from {
+        "add": add, "generate": generate, "fill": fill, "queries": queries, "mix": mix,
+        "card": card,
+    }.items()  # fmt: skip

@@ -12,6 +12,7 @@ from selaras.core.endpoint import Endpoint
 from selaras.core.errors import InputError
 from selaras.core.files import read_text
 from selaras.core.judging import JudgeSpec
+from selaras.core.mixing import Mix
 from selaras.core.records import Expected, Identifier, Kind, Record
 from selaras.core.suites import SuiteSpec
 from selaras.core.system import SystemSpec
@@ -81,6 +82,7 @@ class Tuning(Record):
 
     model: str = "bundled:smollm2-135m-instruct"
     use_cases: tuple[str, ...] = ()
+    mix: Identifier | None = None
     epochs: int = Field(default=2, ge=1, le=50)
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: int = Field(default=16, ge=1, le=4096)
@@ -169,6 +171,7 @@ class ProjectFile(Record):
     candidate: Identifier | None = None
     audit: AuditSettings = AuditSettings()
     review: ReviewSettings = ReviewSettings()
+    mixes: dict[Identifier, Mix] = Field(default_factory=dict)
     tune: Tuning = Tuning()
     seed: int = 0
 

@@ -16,6 +16,8 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project
 from selaras.core.system import Sampling
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
+from selaras.data.mix import draw_mix
+from selaras.data.review import WAITS
 from selaras.evaluate import development_suite, renderer
 from selaras.evaluate.figures import figures_of, judged_row
 from selaras.evaluate.judging import judgement_of
@@ -68,9 +70,11 @@ class Plan:
     def text(self) -> str:
         """The plan in a line."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.rows.counts.items())
+        waiting = sum(removal.reason.startswith(WAITS) for removal in self.development.removed)
         return (
             f"{self.recipe}, seed {self.seed}: {kinds}; {self.training_tokens} tokens an epoch; "
             f"{len(self.rows.selection)} rows kept aside to choose by"
+            + (f"; {waiting} drafts wait for review and are left out" if waiting else "")
         )
 
 
@@ -82,7 +86,7 @@ def plan_sft(
     settings = project.file.tune
     seed = project.file.seed if seed is None else seed
     development = open_development(project, progress)
-    rows = choose_rows(development, recipe, settings, project.file.seed)
+    rows = mixed(project, choose_rows(development, recipe, settings, project.file.seed))
     place = place_of(project, progress)
     base = base_folder(settings.model, place)
     chat = ChatTokenizer(_tokenizer(base))
@@ -93,6 +97,17 @@ def plan_sft(
             fix="raise --set tune.max_tokens",
         )
     return Plan(recipe, seed, base, rows, encoded, development)
+
+
+def mixed(project: Project, rows: TuningRows) -> TuningRows:
+    """Return the rows with those to train on drawn to `tune.mix`, where one is named."""
+    name, mixes = project.file.tune.mix, project.file.mixes
+    if name is None:
+        return rows
+    if name not in mixes:
+        raise InputError(f"no mix named {name!r}", field="tune.mix",
+                         fix=f"use one of: {', '.join(mixes) or '(none yet)'}")  # fmt: skip
+    return TuningRows(draw_mix(rows.train, mixes[name], project.file.seed).rows, rows.selection)
 
 
 def tune_sft(

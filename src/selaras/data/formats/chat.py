@@ -1,18 +1,20 @@
 """Formats of conversations: HF messages, TRL, OpenAI's fine-tuning, ShareGPT, KerasHub."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from selaras.core.records import Message, Preference, Query, Role
+from selaras.core.records import Preference, Query
 from selaras.data.formats.format import (
     Fields,
     Format,
     RowFields,
+    Turn,
     asked,
     columns,
     dialogue,
     pair,
     text_of,
+    turn,
     whole,
 )
 
@@ -24,34 +26,34 @@ _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
 _GEMMA = {"user": "user", "assistant": "model"}
 
 
-def conversation(value: Any, role: str = "role", content: str = "content") -> list[Message]:
+def conversation(value: Any, role: str = "role", content: str = "content") -> list[Turn]:
     """Return the messages of a list of turns; raises ValueError for a turn that is no text.
 
     >>> conversation([{"from": "human", "value": "Hi"}], "from", "value")
-    [Message(role='user', content='Hi')]
+    [{'role': 'user', 'content': 'Hi'}]
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError("no list of turns")
     return [_message(turn, number, role, content) for number, turn in enumerate(value, 1)]
 
 
-def _message(turn: Any, number: int, role: str, content: str) -> Message:
-    if not isinstance(turn, Mapping):
+def _message(said: Any, number: int, role: str, content: str) -> Turn:
+    if not isinstance(said, Mapping):
         raise ValueError(f"turn {number} is no object")
-    known = _ROLES.get(str(turn.get(role)))
-    if known is None or turn.get("tool_calls"):
-        raise ValueError(f"turn {number} is of {turn.get(role)!r}; tools have no place in a row")
-    text = turn.get(content)
+    known = _ROLES.get(str(said.get(role)))
+    if known is None or said.get("tool_calls"):
+        raise ValueError(f"turn {number} is of {said.get(role)!r}; tools have no place in a row")
+    text = said.get(content)
     if isinstance(text, list):
         if any(not isinstance(part, Mapping) or part.get("type") != "text" for part in text):
             raise ValueError(f"turn {number} holds more than text")
         text = "".join(str(part.get("text", "")) for part in text)
     if not isinstance(text, str):
         raise ValueError(f"turn {number} has no text")
-    return Message(role=cast(Role, known), content=text)
+    return turn(known, text)
 
 
-def _side(value: Any) -> list[Message]:
+def _side(value: Any) -> list[Turn]:
     """Return a TRL field: plain text is one turn of its own."""
     return [] if isinstance(value, str) else conversation(value)
 
@@ -69,9 +71,9 @@ def _reply(value: Any, name: str) -> str:
     if isinstance(value, str):
         return value
     turns = conversation(value)
-    if not turns or turns[-1].role != "assistant":
+    if not turns or turns[-1]["role"] != "assistant":
         raise ValueError(f"{name!r} does not end with the assistant")
-    return turns[-1].content
+    return turns[-1]["content"]
 
 
 def _read_trl(fields: Fields) -> RowFields:
@@ -81,7 +83,7 @@ def _read_trl(fields: Fields) -> RowFields:
         turns = _side(chosen)
         if _side(fields.get("rejected"))[:-1] != turns[:-1]:
             raise ValueError("chosen and rejected do not begin alike")
-        prompt = [turn.model_dump() for turn in turns[:-1]]
+        prompt = turns[:-1]
     if prompt is None:
         raise ValueError("no 'prompt'")
     made = dialogue(_question(prompt))
@@ -95,9 +97,9 @@ def _read_trl(fields: Fields) -> RowFields:
     return made
 
 
-def _question(prompt: Any) -> list[Message]:
+def _question(prompt: Any) -> list[Turn]:
     if isinstance(prompt, str):
-        return [Message(role="user", content=prompt)]
+        return [turn("user", prompt)]
     return conversation(prompt)
 
 
@@ -110,8 +112,8 @@ def _write_trl(row: Query) -> dict[str, Any]:
     return {**prompt, "completion": [m.model_dump() for m in reply]} if reply else {**prompt}
 
 
-def _said(text: str) -> list[dict[str, Any]]:
-    return [Message(role="assistant", content=text).model_dump()]
+def _said(text: str) -> list[Turn]:
+    return [turn("assistant", text)]
 
 
 def _read_openai(fields: Fields) -> RowFields:
@@ -173,9 +175,9 @@ def _read_gemma(fields: Fields) -> RowFields:
             raise ValueError("the prompt is not in Gemma's turns")
         said, ended, _ = rest.partition("<end_of_turn>")
         if ended:
-            messages.append(Message(role=cast(Role, _ROLES[role]), content=said))
+            messages.append(turn(_ROLES[role], said))
     reply = text_of(fields, "responses", empty=True).removesuffix("<end_of_turn>")
-    return dialogue([*messages, Message(role="assistant", content=reply)])
+    return dialogue([*messages, turn("assistant", reply)])
 
 
 MESSAGES = Format("messages", "HF conversations: messages of role and content",

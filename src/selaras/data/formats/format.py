@@ -8,6 +8,8 @@ from selaras.core.records import Example, Message, Preference, Query
 
 Fields = Mapping[str, Any]
 RowFields = dict[str, Any]
+# A turn as JSON has it: reading makes records of it once, at the end.
+Turn = dict[str, str]
 Reader = Callable[[Fields], RowFields]
 Writer = Callable[[Query], dict[str, Any]]
 
@@ -55,28 +57,33 @@ def text_of(fields: Fields, name: str, *, empty: bool = False) -> str:
     return value
 
 
-def dialogue(messages: Sequence[Message]) -> RowFields:
+def turn(role: str, content: str) -> Turn:
+    """Return a turn."""
+    return {"role": role, "content": content}
+
+
+def dialogue(messages: Sequence[Turn]) -> RowFields:
     """Return the fields of a conversation: its last question, what came before, its reply if any.
 
     Raises ValueError where no user speaks, or where somebody else than the assistant answers.
 
-    >>> dialogue([Message(role="user", content="Hi"), Message(role="assistant", content="Hello")])
+    >>> dialogue([turn("user", "Hi"), turn("assistant", "Hello")])
     {'query': 'Hi', 'response': 'Hello'}
     """
-    asked = [i for i, message in enumerate(messages) if message.role == "user"]
+    asked = [i for i, message in enumerate(messages) if message["role"] == "user"]
     if not asked:
         raise ValueError("no turn of a user")
     last = asked[-1]
     replies = messages[last + 1 :]
-    if len(replies) > 1 or any(reply.role != "assistant" for reply in replies):
+    if len(replies) > 1 or any(reply["role"] != "assistant" for reply in replies):
         raise ValueError("more than one reply behind the last question")
-    fields: RowFields = {"query": messages[last].content}
+    fields: RowFields = {"query": messages[last]["content"]}
     if not fields["query"].strip():
         raise ValueError("the last question is empty")
     if messages[:last]:
-        fields["turns"] = [m.model_dump() for m in messages[:last]]
+        fields["turns"] = list(messages[:last])
     if replies:
-        fields["response"] = replies[0].content
+        fields["response"] = replies[0]["content"]
     return fields
 
 

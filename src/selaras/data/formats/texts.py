@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from selaras.core.records import Example, Message, Preference, Query
+from selaras.core.records import Example, Preference, Query
 from selaras.data.formats.format import (
     Fields,
     Format,
     RowFields,
+    Turn,
     asked,
     columns,
     dialogue,
     pair,
     text_of,
+    turn,
 )
 
 _HUMAN, _ASSISTANT = "\n\nHuman: ", "\n\nAssistant: "
@@ -47,12 +49,12 @@ def _write_alpaca(row: Query) -> dict[str, Any]:
     return {**lead, "instruction": row.query, "input": "", "output": row.response}
 
 
-def transcript(text: str) -> list[Message]:
+def transcript(text: str) -> list[Turn]:
     """Return the messages of an hh-rlhf dialogue.
 
     Raises ValueError where it does not begin with a human's turn.
 
-    >>> [m.role for m in transcript("\\n\\nHuman: Hi\\n\\nAssistant: Hello")]
+    >>> [m["role"] for m in transcript("\\n\\nHuman: Hi\\n\\nAssistant: Hello")]
     ['user', 'assistant']
     """
     # The space behind the colon is missing in a few published rows, where the turn is empty.
@@ -60,7 +62,7 @@ def transcript(text: str) -> list[Message]:
     if parts[0].strip() or len(parts) < 2:
         raise ValueError("no dialogue of Human: and Assistant: turns")
     return [
-        Message(role="user" if part[0] == "H" else "assistant", content=part[1:].removeprefix(" "))
+        turn("user" if part[0] == "H" else "assistant", part[1:].removeprefix(" "))
         for part in parts[1:]
     ]
 
@@ -68,13 +70,13 @@ def transcript(text: str) -> list[Message]:
 def _read_hh(fields: Fields) -> RowFields:
     chosen = transcript(text_of(fields, "chosen"))
     rejected = transcript(text_of(fields, "rejected"))
-    if chosen[-1].role != "assistant" or rejected[-1].role != "assistant":
+    if chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
         raise ValueError("a side does not end with the assistant")
     if chosen[:-1] != rejected[:-1]:
         raise ValueError("chosen and rejected do not begin alike")
     made = dialogue(chosen)
     reply = made.pop("response")
-    return {**made, "response_a": reply, "response_b": rejected[-1].content, "best": "a"}
+    return {**made, "response_a": reply, "response_b": rejected[-1]["content"], "best": "a"}
 
 
 def _write_hh(row: Query) -> dict[str, Any]:
