@@ -69,9 +69,9 @@ def test_the_tail_is_a_place_in_the_text(text: str, count: int) -> None:
 def test_a_megabyte_is_read_in_time() -> None:
     for text in ("a " * 500_000, "QUJD" * 250_000, "%41" * 300_000, "\u0430" * 300_000,
                  "a.b." * 250_000, "1" * 1_000_000):  # fmt: skip
-        begun = time.perf_counter()
+        begun = time.process_time()
         GUARD.check_query(text)
-        assert time.perf_counter() - begun < 5
+        assert time.process_time() - begun < 5
 
 
 def test_rules_are_quick() -> None:
@@ -80,7 +80,7 @@ def test_rules_are_quick() -> None:
     text = "How do I kill a process in Python when it hangs? I tried ctrl-c twice, at 10:30."
     times = []
     for _ in range(200):
-        begun = time.perf_counter()
+        begun = time.process_time()
         guard.check_query(text)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert statistics.median(times) < 0.002  # ten times the aim: tests share their cores
