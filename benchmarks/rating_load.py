@@ -67,8 +67,8 @@ def main() -> int:
         for kind, url in _stores(folder, options.postgres):
             rows.append(load(folder / kind, kind, url, seconds))
             print(_load_line(rows[-1]), flush=True)
-        size = 5_000 if options.quick else 100_000
-        for kind, url in _stores(folder / "large", options.postgres):
+        size = 5_000 if options.quick else options.items
+        for kind, url in _stores(folder / "large", options.postgres) if size else ():
             rows.append(scale(kind, url, size))
             print(_scale_line(rows[-1]), flush=True)
     value = {"machine": f"{platform.platform()}, {os.cpu_count()} cores",
@@ -344,6 +344,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--postgres", action="store_true")
     return parser.parse_args()
 
