@@ -22,13 +22,13 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import os
 import platform
 import random
 import re
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -317,7 +317,7 @@ def _field(text: str, name: str) -> str:
 
 
 def _ms(times: list[float], percentile: int) -> float:
-    return round(1000 * float(np.percentile(times, percentile)), 1) if times else statistics.nan
+    return round(1000 * float(np.percentile(times, percentile)), 1) if times else math.nan
 
 
 def _load_line(row: dict[str, Any]) -> str:

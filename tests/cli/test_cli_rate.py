@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +134,14 @@ def test_drafts_are_reviewed_and_come_into_use(project: Path, run: Any) -> None:
     assert [row.id for row in rows.waiting] == ["d3"]
     assert {row.id: row.query for row in rows.kept}["d2.look"] == "How do I stop a process?"
     assert json.loads(run("rate", "apply", "look", "--json").stdout)["approved"] == []
+
+
+def test_without_its_extra_it_says_which_one() -> None:
+    code = (
+        "import sys; sys.modules['sqlalchemy'] = None; from selaras.cli import app; "
+        "app(['rate', 'progress'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'selaras[studio]'" in done.stderr
+    assert done.stderr.count("\n") == 1

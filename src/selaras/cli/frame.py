@@ -67,6 +67,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _stop(str(error), error.exit_code)
         except KeyboardInterrupt:
             _stop("stopped; what was finished is kept, go on with --resume", 130)
+        except ModuleNotFoundError as error:
+            _stop(_missing(error), 2)
         except BrokenPipeError:
             sys.stderr.close()
             raise typer.Exit(0) from None
@@ -207,6 +209,18 @@ class _RichTask:
 
     def end(self) -> None:
         self.bars.update(self.number, note=self.note)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Return the line for a package that is not installed, with the extra that brings it."""
+    from selaras.cli.doctor import EXTRAS
+    from selaras.core.errors import InputError, MissingExtraError
+
+    package = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if package in modules), None)
+    if extra is None:
+        return str(InputError(f"the package {package!r} is not installed", fix="install it"))
+    return str(MissingExtraError(package, extra))
 
 
 def _details() -> Path:

@@ -14,7 +14,7 @@ from selaras.rating import schema
 from selaras.rating.batch import BatchSpec
 from selaras.rating.batches import items_of
 from selaras.rating.guides import current_version
-from selaras.rating.people import invite
+from selaras.rating.people import join_batch, rater_named
 from selaras.rating.tasks import TASKS, Answer, check_answer
 
 Votes = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -39,7 +39,9 @@ def import_votes(connection: Connection, spec: BatchSpec, votes: Votes) -> int:
     for row in _rows(connection, spec, votes):
         name = row.pop("name")
         if name not in names:
-            names[name] = invite(connection, spec, name).rater
+            # No link is made: one that the rater has would end.
+            names[name], _ = rater_named(connection, name, spec.language)
+            join_batch(connection, spec, names[name])
         key = (row["item"], names[name], row["round"])
         if key not in there:
             there.add(key)

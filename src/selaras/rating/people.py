@@ -59,29 +59,35 @@ def invite(
     `background` is what the rater agreed to have stored. A rater who is there gets a new link,
     and the old one ends. Raises InputError for a name that cannot be one.
     """
-    name = pseudonym or f"rater-{secrets.token_hex(4)}"
-    if not name.strip() or len(name) > _LONGEST or not name.isprintable():
-        raise InputError(f"a pseudonym has 1 to {_LONGEST} printable characters", field="pseudonym")
+    rater, name = rater_named(connection, pseudonym, language or spec.language)
     token = secrets.token_urlsafe(32)
-    rater = connection.execute(
-        select(schema.raters.c.id).where(schema.raters.c.pseudonym == name)
-    ).scalar()
-    values = {"token_hash": digest(token), "language": language or spec.language}
-    if external:
-        values["external"] = external[:200]
-    if rater is None:
-        rater = connection.execute(
-            insert(schema.raters)
-            .values(pseudonym=name, created=now(), **values)
-            .returning(schema.raters.c.id)
-        ).scalar_one()
-    else:
-        connection.execute(
-            update(schema.raters).where(schema.raters.c.id == rater).values(**values)
-        )
+    given = {"language": language, "external": (external or "")[:200] or None}
+    values = {"token_hash": digest(token)} | {k: v for k, v in given.items() if v}
+    connection.execute(update(schema.raters).where(schema.raters.c.id == rater).values(**values))
     for field, value in (background or {}).items():
         set_background(connection, rater, field, value)
     return Invitation(rater, name, token, join_batch(connection, spec, rater))
+
+
+def rater_named(
+    connection: Connection, pseudonym: str | None, language: str = "en"
+) -> tuple[int, str]:
+    """Return the number and pseudonym of a rater, made without a link where there is none yet.
+
+    Without a pseudonym one is made up. Raises InputError for a name that cannot be one.
+    """
+    name = pseudonym or f"rater-{secrets.token_hex(4)}"
+    if not name.strip() or len(name) > _LONGEST or not name.isprintable():
+        raise InputError(f"a pseudonym has 1 to {_LONGEST} printable characters", field="pseudonym")
+    raters = schema.raters
+    found = connection.execute(select(raters.c.id).where(raters.c.pseudonym == name)).scalar()
+    if found is None:
+        found = connection.execute(
+            insert(raters)
+            .values(pseudonym=name, created=now(), language=language)
+            .returning(raters.c.id)
+        ).scalar_one()
+    return int(found), name
 
 
 def join_batch(connection: Connection, spec: BatchSpec, rater: int) -> str:
