@@ -6,12 +6,12 @@ the hold-out are decided like others and propose nothing: their text must not re
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from selaras.core.decisions import now
@@ -60,9 +60,8 @@ def entropy(counts: Sequence[int]) -> float:
     >>> entropy([2, 2]), entropy([3, 0])
     (1.0, 0.0)
     """
-    given = np.array([count for count in counts if count > 0], dtype=np.float64)
-    shares = given / given.sum()
-    return float(-(shares * np.log2(shares)).sum()) + 0.0
+    total = sum(counts)
+    return sum(-n / total * math.log2(n / total) for n in counts if n > 0) + 0.0
 
 
 def disputes(connection: Connection, batch: str) -> list[Dispute]:

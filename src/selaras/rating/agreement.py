@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 from selaras.rating import schema
 from selaras.rating.adjudicate import decided_items, entropy
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import items_of, read_batch
+from selaras.rating.batches import read_batch
 from selaras.rating.results import Vote, current_votes, stale_count
 from selaras.rating.tasks import CANNOT_JUDGE, TASKS, Task
 from selaras.stats import Interval, cohen_kappa, krippendorff_alpha, one_coin, wilson
@@ -112,15 +112,17 @@ def agreement(connection: Connection, batch: str) -> Agreement:
     spec, _ = read_batch(connection, batch)
     task = TASKS[spec.task]
     values = list(task.values)
-    votes = [v for v in current_votes(connection, batch) if v.purpose == "work"]
+    votes = [v for v in current_votes(connection, batch, texts=False) if v.purpose == "work"]
     answers = [v for v in votes if v.value != CANNOT_JUDGE]
-    known = {item.id: item for item in items_of(connection, batch)}
+    table = schema.items
+    rows = connection.execute(select(table.c.id, table.c.policies).where(table.c.batch == batch))
+    known = {row.id: row.policies.split() for row in rows}
     level = "ordinal" if task.ordered else "nominal"
 
     def alpha(chosen: Sequence[Vote]) -> Interval:
         return krippendorff_alpha(_table(chosen, values), level)  # type: ignore[arg-type]
 
-    policies = sorted({name for v in answers for name in known[v.item].content.policies})
+    policies = sorted({name for v in answers for name in known[v.item]})
     groups, hidden = _groups(connection, spec, answers)
     return Agreement(
         batch=spec,
@@ -129,10 +131,7 @@ def agreement(connection: Connection, batch: str) -> Agreement:
         votes=len(votes),
         stale=stale_count(connection, batch),
         alpha=alpha(answers),
-        by_policy={
-            name: alpha([v for v in answers if name in known[v.item].content.policies])
-            for name in policies
-        },
+        by_policy={name: alpha([v for v in answers if name in known[v.item]]) for name in policies},
         by_group={
             f"{field}={group}": alpha([v for v in answers if v.rater in members])
             for (field, group), members in groups.items()
@@ -153,7 +152,7 @@ def truths(
     spec, _ = read_batch(connection, batch)
     values = list(TASKS[spec.task].values)
     if votes is None:
-        votes = [v for v in current_votes(connection, batch) if v.purpose == "work"]
+        votes = [v for v in current_votes(connection, batch, texts=False) if v.purpose == "work"]
     answers = [v for v in votes if v.value != CANNOT_JUDGE]
     decided = decided_items(connection, batch)
     items = sorted({v.item for v in votes} | set(decided))
