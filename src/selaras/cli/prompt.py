@@ -146,7 +146,9 @@ def render(
 
 @command
 def lint(
-    files: Annotated[list[Path], typer.Argument(help="Templates to check.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Templates to check; all of the project's.")
+    ] = None,
     folder: ProjectOption = Path(),
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     only: Annotated[
@@ -170,7 +172,7 @@ def lint(
     policies = _policies(folder) or builtin_policies()
     grave = {"error", "warning"} if strict else {"error"}
     found = {}
-    for path in files:
+    for path in files or _prompts(folder):
         template = load_prompt(path)
         found[path] = check(template, policies, only or ())
         if not as_json:
@@ -352,6 +354,17 @@ def _project(folder: Path, needed: bool = False) -> "Project | None":
         if needed or folder != Path():
             raise
         return None
+
+
+def _prompts(folder: Path) -> list[Path]:
+    """Return the project's templates; raises InputError where there are none."""
+    from selaras.core.errors import InputError
+
+    project = open_project_at(folder)
+    found = sorted((project.root / "prompts").glob("*.prompt"))
+    if not found:
+        raise InputError("no templates", path=project.root / "prompts", fix="name a file")
+    return found
 
 
 def _policies(folder: Path) -> "dict[str, Policy]":

@@ -66,6 +66,8 @@ def open_guard(project: Project, file: str) -> Guard:
     since it was fitted or whose policies were.
     """
     path = project.root / file
+    if not path.is_file():
+        raise InputError("no such guard", path=path, fix="fit one: selaras guard fit")
     spec = checked(GuardSpec, load_yaml(path), path=path)
     policies = _policies(project, spec, path)
     stages = []
