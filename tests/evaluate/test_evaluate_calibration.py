@@ -123,7 +123,7 @@ def test_labels_of_another_system_are_not_carried_over(measured, tmp_path):
     other = make_evaluation(project, "other", make_rows(COUNTS), system={"name": "another"})
     with pytest.raises(InputError, match="no label is about refusal of other"):
         calibrate(other, labels)
-    write_calibration(project, calibrate(evaluation, labels), tmp_path / "labels.jsonl")
+    write_calibration(project, calibrate(evaluation, labels), [tmp_path / "labels.jsonl"])
     assert calibration_of(project, evaluation)["labels"] == 150
     assert calibration_of(project, other) is None
 
@@ -134,7 +134,7 @@ def test_a_report_says_for_which_systems_the_judge_is_calibrated(measured, tmp_p
     assert "Uncalibrated for tuned" in render_report(project, [evaluation])
     assert "only refusal rules judged, uncalibrated" in sentences([evaluation], project)[-2]
     labels = labels_of(tmp_path, labelled(evaluation, 150))
-    write_calibration(project, calibrate(evaluation, labels), tmp_path / "labels.jsonl")
+    write_calibration(project, calibrate(evaluation, labels), [tmp_path / "labels.jsonl"])
     html = render_report(project, [evaluation])
     assert "Uncalibrated for" not in html
     assert "Both (PPI++)" in html

@@ -1,5 +1,6 @@
 """Synthetic evaluations: rows of known kinds, refused at known rates, without a model."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from selaras.evaluate import Evaluation
 from selaras.evaluate.capability import CheckResult
 from selaras.evaluate.figures import Judged, figures_of
 from selaras.evaluate.runner import Answer
+from selaras.judge import Verdict
 
 JUDGE = {"judge": "refusal-rules", "version": 1, "rules": "0123456789abcdef"}
 POLICIES = ("dangerous-content", "illicit-goods")
@@ -200,6 +202,40 @@ def make_evaluation(
     if project:
         write_manifest(project.runs, manifest)
     return Evaluation(manifest, tuple(judged), tuple(checks), tuple(answers))
+
+
+def with_judges(
+    evaluation: Evaluation, unsafe: float = 0.0, grade: float | None = None
+) -> Evaluation:
+    """Return the evaluation with a policy judge that finds a share of malicious rows unsafe, and
+    with a rubric's grades around `grade`.
+    """
+    bad = [row.row for row in evaluation.judged if row.kind == "malicious"]
+    broken = set(bad[: round(unsafe * len(bad))])
+    judged = []
+    for number, row in enumerate(evaluation.judged):
+        policy = {row.policies[0]: 1} if row.policies else {"illicit-goods": 1}
+        value = "unsafe" if row.row in broken else "safe"
+        verdicts = [Verdict(row.row, "s", "response_harm", value, None, "scored", policy, "pj")]
+        if grade is not None:
+            score = min(5.0, grade + number % 2)
+            verdicts.append(
+                Verdict(row.row, "s", "helpfulness", str(round(score)), score, "scored", None, "rj")
+            )
+        judged.append(dataclasses.replace(row, verdicts=tuple(verdicts)))
+    judges = [
+        {"name": "refusal-rules", "axis": "refusal", "identity": JUDGE},
+        {"name": "house-policy", "axis": "response_harm", "identity": {"judge": "policy"}},
+        *([{"name": "house-rubric", "axis": "helpfulness", "identity": {"judge": "rubric"}}]
+          if grade is not None else []),
+    ]  # fmt: skip
+    manifest = evaluation.manifest.model_copy(
+        update={
+            "figures": figures_of(judged, evaluation.checks),
+            "config": {**evaluation.manifest.config, "judges": judges},
+        }
+    )
+    return dataclasses.replace(evaluation, judged=tuple(judged), manifest=manifest)
 
 
 def story(project: Project, rows: Sequence[Query], seal: Seal | None = None) -> list[Evaluation]:

@@ -14,12 +14,14 @@ from report_builder import (
     make_seal,
     make_tune,
     story,
+    with_judges,
 )
 
 import selaras.report.rows
 from selaras.core.decisions import Removal
 from selaras.core.errors import MissingExtraError, SealError
 from selaras.core.files import write_text
+from selaras.core.manifest import new_manifest, write_manifest
 from selaras.core.records import Kind, Message
 from selaras.data.seal import record_look
 from selaras.evaluate import Evaluation
@@ -288,3 +290,44 @@ def test_a_hold_out_that_is_no_more_is_said(quick):
     text = checked(render_report(project, evaluations, (), make_development([], seal)))
     assert f"sealed as {development.seal}, which is not the project's hold-out any more" in text
     assert "0 of 10 looks are used" in text
+
+
+def test_every_judge_is_named_with_its_calibration_and_violations_lead(tmp_path):
+    project = make_project(tmp_path)
+    rows = make_rows()
+    seal = make_seal(project, rows)
+    both = [
+        with_judges(
+            make_evaluation(project, name, rows, {}, seal=seal, system={"adapter": name}),
+            unsafe,
+            grade,
+        )
+        for name, unsafe, grade in (("base", 0.5, 2.0), ("new", 0.1, 4.0))
+    ]
+    new = both[1].manifest
+    value = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 120}
+    write_manifest(project.runs, new_manifest(
+        "calibrate", "new", status="finished", system=new.system, parents=[new.id],
+        config={"judge": "pj", "axis": "response_harm"},
+        figures={
+            "calibrated": True, "labels": 120, **dict.fromkeys(
+                ("kappa", "ceiling", "sensitivity", "specificity"), value),
+            "rates": {"violation_rate": {
+                "judged": value, "labelled": value, "corrected": {**value, "effective": 200.0}}},
+        },
+    ))  # fmt: skip
+    development = make_development(make_rows(SMALL, "dev"), seal)
+    page = render_report(project, both, development=development)
+    section = page[page.index('id="judge"') : page.index('id="looks"')]
+    heads = re.findall(r"<h3>(.*?)</h3>", section)
+    assert [re.sub("<[^>]+>", "", head) for head in heads] == [
+        "Refusals: refusal-rules, uncalibrated",
+        "Violations: house-policy, uncalibrated",
+        "Quality: house-rubric, uncalibrated",
+    ]
+    assert "0.80 (0.70 to 0.90)" in section
+    assert "200 labels" in section
+    assert "Uncalibrated for base: fewer than 100" in section
+    table = page[page.index("<table") : page.index("</table>")]
+    assert table.index("Violations") < table.index("Quality") < table.index("Compliance")
+    assert "Violations against over-refusal" in page

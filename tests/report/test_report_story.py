@@ -13,6 +13,7 @@ from report_builder import (
     make_seal,
     make_tune,
     story,
+    with_judges,
 )
 
 from selaras.core.errors import InputError
@@ -203,3 +204,27 @@ def test_no_boast_and_no_difference_inside_the_noise(systems, counts):
     for clause in clauses:
         names = set(re.findall(r"sys\d", clause)) - {"sys0"}
         assert names <= differ if clause in spoken else not names & differ
+
+
+def test_where_a_judge_of_harm_judged_violations_and_quality_lead():
+    base, new = told({"base": (0.1, 0.0), "new": (0.1, 0.6)})
+    found = sentences([with_judges(base, 0.6, 2.0), with_judges(new, 0.0, 4.0)])
+    assert found[0] == (
+        "Compared with base, new breaks a policy in fewer of its answers (0 % against 20 %), but "
+        "also refuses more harmless look-alikes (61 % against 0 %), and quality rises (4.50 "
+        "against 2.50)."
+    )
+    assert "violations are what a judge of the policies found, uncalibrated" in found[1]
+    (alone, *_) = sentences([with_judges(base, 0.6)])
+    assert alone.startswith("base breaks a policy in 20 % of its answers (15 % to 26 %, n = 184)")
+    worse = sentences([with_judges(base, 0.0), with_judges(new, 0.6)])[0]
+    assert "new breaks a policy in more of its answers (20 % against 0 %), yet refuses" in worse
+    equal = told({"base": (0.1, 0.0), "other": (0.1, 0.0)})
+    same = sentences([with_judges(one, 0.1) for one in equal])[0]
+    assert "at n = 184 answers judged for violations" in same
+
+
+def test_what_breaks_policies_more_often_is_spoken_against():
+    base, tuned = told({"base": (0.1, 0.0), "tuned-a": (0.9, 0.0)})
+    found = sentences([with_judges(base, 0.0), with_judges(tuned, 0.6)])
+    assert any("tuned-a, which breaks a policy in more of its answers" in said for said in found)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("look_alike", "inadvertent", "ordinary")
 LONGEST = 320
 FIGURES = {
+    "violation_rate": "breaks a policy",
     "compliance_rate": "refuses what it should",
     "over_refusal_rate": "over-refusal",
     "over_refusal_rate.look_alike": "of look-alikes",
@@ -41,11 +42,12 @@ def print_figures(evaluations: Sequence["Evaluation"], *, file: Any = None) -> N
     """Print the table of Systems with compliance, over-refusal by kind, and capability."""
     from rich.console import Console
 
+    from selaras.report.naming import notes_told
+
     wide = Console(file=file or sys.stdout, highlight=False)
     wide.print(_figures(evaluations))
-    for evaluation in evaluations:
-        for line in not_scored(evaluation):
-            wide.print(f"{evaluation.name}: {line}", style="yellow", markup=False)
+    for line in notes_told({one.name: not_scored(one) for one in evaluations}):
+        wide.print(line, style="yellow", markup=False)
 
 
 def print_levers(evaluations: Sequence["Evaluation"], *, file: Any = None) -> None:
@@ -88,6 +90,11 @@ def not_scored(evaluation: "Evaluation") -> list[str]:
         for key, word in (("unscored", "unscored"), ("errors", "failed"))
         if harm[key]
     ]
+    if asked := figures.get("query_harm_rate"):
+        kinds = [
+            f"{kind.replace('_', '-')} {rate(value)}" for kind, value in asked["by_kind"].items()
+        ]
+        lines.append(f"queries found harmful: {'; '.join(kinds)}")
     if figures["checks_unscored"]:
         lines.append(f"{figures['checks_unscored']} capability checks could not be run")
     return lines + list(evaluation.manifest.notes)
@@ -103,10 +110,14 @@ def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) 
         table.add_column(column, no_wrap=True)
     for c in comparisons:
         p = c.paired
-        low, high = 100 * p.low, 100 * p.high
+        graded = c.figure == "quality"
+        points, low, high = (
+            f"{value:+.2f}" if graded else f"{100 * value:+.0f}"
+            for value in (p.difference, p.low, p.high)
+        )
         table.add_row(
             f"{c.before} > {c.after}", FIGURES.get(c.figure, c.figure),
-            f"{100 * p.difference:+.0f} [{low:+.0f}, {high:+.0f}]", _p(c.p_value), str(p.n),
+            f"{points} [{low}, {high}]", _p(c.p_value), str(p.n),
             "tie" if c.tied else "",
         )  # fmt: skip
     Console(file=file or sys.stdout, highlight=False).print(table)
@@ -217,6 +228,9 @@ def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
     for column in ("System", first, "refuses\nlook-alikes",
                    "refuses\ninadvertent", "refuses\nordinary", "capability"):  # fmt: skip
         table.add_column(column)
+    graded = any(evaluation.figures.get("quality") for evaluation in evaluations)
+    if graded:
+        table.add_column("quality")
     for evaluation in evaluations:
         figures = evaluation.figures
         by_kind = figures["over_refusal_rate"]["by_kind"]
@@ -226,6 +240,7 @@ def _figures(evaluations: Sequence["Evaluation"]) -> "Table":
             _first(figures, harm),
             *cells,
             rate(figures["capability"], False),
+            *([_quality(figures.get("quality"))] if graded else []),
         )
     return table
 
@@ -235,6 +250,12 @@ def _first(figures: dict[str, Any], harm: bool) -> str:
         return rate(figures["compliance_rate"], False)
     found = figures.get("violation_rate")
     return rate(found, False) if found else "not judged"
+
+
+def _quality(value: dict[str, Any] | None) -> str:
+    if not value or value["value"] is None:
+        return "not judged"
+    return f"{value['value']:.2f}\n({value['low']:.2f} to {value['high']:.2f}) {value['n']}"
 
 
 def _between(interval: "Interval") -> str:

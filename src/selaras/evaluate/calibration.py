@@ -174,14 +174,14 @@ def labelled_runs(project: Project, labels: Sequence[Label]) -> list[Evaluation]
     return [found for _, found in best.values()]
 
 
-def write_calibration(project: Project, found: Calibration, labels: Path) -> str:
+def write_calibration(project: Project, found: Calibration, labels: Sequence[Path]) -> str:
     """Write a calibration as a run and return its id; reports find it there."""
     manifest = new_manifest(
         "calibrate", found.evaluation.name, status="finished", finished=now(),
         config={"judge": found.judge, "axis": found.axis},
         system=found.evaluation.manifest.system,
         parents=[found.evaluation.manifest.id],
-        inputs=hashes(project.root, [labels.resolve()]),
+        inputs=hashes(project.root, [file.resolve() for file in labels]),
         stamp=found.evaluation.manifest.stamp,
         figures=found.to_dict(),
     )  # fmt: skip

@@ -7,9 +7,9 @@ from typing import Any
 
 from selaras.core.errors import InputError
 from selaras.core.records import Expected, Kind
-from selaras.evaluate.figures import Judged, expected_is, is_full, kind_is
+from selaras.evaluate.figures import Judged, expected_is, graded, is_full, kind_is, scale_of
 from selaras.evaluate.store import Evaluation
-from selaras.stats import PairedDifference, holm, paired_difference
+from selaras.stats import PairedDifference, holm, paired_difference, paired_means
 
 LEVEL = 0.05
 
@@ -43,7 +43,8 @@ class Comparison:
 
 
 def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
-    """Return the paired differences of compliance, over-refusal (all and by kind) and capability.
+    """Return the paired differences of compliance, over-refusal (all and by kind), violations,
+    quality and capability, as far as they were judged.
 
     Rows that either side did not score are left out of the pairs. Raises InputError where the two
     do not compare.
@@ -51,6 +52,7 @@ def compare(before: Evaluation, after: Evaluation) -> list[Comparison]:
     check_alike(before, after)
     pairs = {name: _paired(before.judged, after.judged, pick) for name, pick in _picks().items()}
     pairs["violation_rate"] = _violations(before, after)
+    pairs["quality"] = _quality(before, after)
     pairs["capability"] = _capability(before, after)
     found = {name: pair for name, pair in pairs.items() if pair is not None}
     adjusted = holm([pair.p_value for pair in found.values()])
@@ -152,6 +154,23 @@ def _violations(before: Evaluation, after: Evaluation) -> PairedDifference | Non
     pairs = [(row, second[row.row]) for row in first]
     same = [(x, y) for x, y in pairs if x.harm[0].judge == y.harm[0].judge]
     return paired_rows(same, lambda row: bool(row.violates))
+
+
+def _quality(before: Evaluation, after: Evaluation) -> PairedDifference | None:
+    """Return the difference in mean scores, where one judge of quality scored both."""
+    second = {row.row: verdict for row, verdict in graded(after.judged)}
+    pairs = [
+        (row.cluster, verdict.score, other.score)
+        for row, verdict in graded(before.judged)
+        if (other := second.get(row.row)) and other.judge == verdict.judge
+        and verdict.score is not None and other.score is not None
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    clusters, first, then = zip(*pairs, strict=True)
+    ends = scale_of(verdict for _, verdict in graded(before.judged))
+    span = ends[1] - ends[0] if ends else max(*first, *then) - min(*first, *then)
+    return paired_means(first, then, clusters, span=span)
 
 
 def _capability(before: Evaluation, after: Evaluation) -> PairedDifference | None:

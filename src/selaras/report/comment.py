@@ -17,6 +17,7 @@ MOST_FLIPS = 20
 MARKS = {"met": "✅ met", "not met": "❌ not met", "undecided": "❔ undecided"}
 FIGURES = {
     "violation_rate": "Violations",
+    "quality": "Quality",
     "compliance_rate": "Compliance",
     "over_refusal_rate": "Over-refusal",
     "capability": "Capability",
@@ -55,7 +56,7 @@ def _figures(evaluation: Evaluation, reference: Evaluation | None) -> list[str]:
     known = [name for name in FIGURES if any(_n(e.figures.get(name)) for e in shown)]
     head = [f"| | {' | '.join(f'`{e.name}`' for e in shown)} |", f"|---|{'---|' * len(shown)}"]
     return head + [
-        f"| {FIGURES[name]} | {' | '.join(_rate(e.figures.get(name)) for e in shown)} |"
+        f"| {FIGURES[name]} | {' | '.join(_rate(name, e.figures.get(name)) for e in shown)} |"
         for name in known
     ]
 
@@ -89,9 +90,11 @@ def _flips(reference: Evaluation, evaluation: Evaluation) -> list[str]:
     ]  # fmt: skip
 
 
-def _rate(value: Mapping[str, Any] | None) -> str:
+def _rate(name: str, value: Mapping[str, Any] | None) -> str:
     if value is None or not _n(value) or value["value"] is None:
         return "no rows"
+    if name == "quality":
+        return f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f}), n {value['n']:,}"
     return rate_text(value["value"], value["low"], value["high"], value["n"])
 
 

@@ -18,6 +18,7 @@ from selaras.page import Child, Markup, element, join, page, signed_points, tabl
 from selaras.report import html_figures
 from selaras.report.html_showcase import VERDICTS, WISHES
 from selaras.report.model import Measured, measured
+from selaras.report.naming import notes_told
 from selaras.report.side_by_side import SideRow, side_by_side
 
 MOST_ROWS = 3000
@@ -221,7 +222,7 @@ def _answer(side: SideRow, place: int, label: str) -> Markup:
 
 
 def _warnings(found: Measured) -> list[str]:
-    notes = [f"{line.label}: {n}" for line in found.lines for n in line.evaluation.manifest.notes]
+    notes = notes_told({line.label: line.evaluation.manifest.notes for line in found.lines})
     return [*changed_between(found.evaluations), *notes]
 
 

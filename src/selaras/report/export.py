@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from selaras.core.csv_cells import cell
 from selaras.core.errors import InputError, MissingExtraError
 from selaras.core.files import replacing, write_json, write_text
 from selaras.core.late import resolve
@@ -24,8 +25,6 @@ FORMATS = {
     ".csv": "selaras.report.export:write_csv",
     ".parquet": "selaras.report.export:write_parquet",
 }
-# What a spreadsheet would run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SCHEMA = (
     ("row", "string"), ("kind", "category"), ("expected", "category"), ("use_case", "category"),
     ("change", "category"), ("verdict", "per_model_category"),
@@ -83,7 +82,7 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation], rows: Sequence[Side
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(_names(evaluations))
-    writer.writerows([_cell(value) for value in line.values()] for line in told)
+    writer.writerows([cell(value) for value in line.values()] for line in told)
     write_text(path, sink.getvalue())
     return 0
 
@@ -147,8 +146,3 @@ def _flat(evaluations: Sequence[Evaluation], side: SideRow) -> Mapping[str, str 
     for verdict, answer in zip(side.values, answers, strict=True):
         values += [verdict, answer.text if answer else None]
     return dict(zip(_names(evaluations), values, strict=True))
-
-
-def _cell(value: str | None) -> str:
-    text = value or ""
-    return f"'{text}" if text.startswith(_FORMULA) else text

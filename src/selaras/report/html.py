@@ -6,7 +6,6 @@ from selaras.core.project import Project
 from selaras.data import Development, looks_at, read_seal
 from selaras.data.seal import Seal
 from selaras.evaluate import Evaluation
-from selaras.evaluate.calibration import calibration_of
 from selaras.evaluate.gate import gate_states, not_held_out
 from selaras.evaluate.spent import opened_rows
 from selaras.page import Child, Markup, element, join, page
@@ -18,6 +17,7 @@ from selaras.report.html_showcase import showcase as showcase_html
 from selaras.report.levers import levers
 from selaras.report.lineage import ancestors
 from selaras.report.model import Measured, measured
+from selaras.report.naming import notes_told
 from selaras.report.reproduce import commands
 from selaras.report.rows import development_of, row_counts
 from selaras.report.showcase import exhibits
@@ -47,7 +47,6 @@ def render_report(
     listed = load_policies(project)
     titles = _titles(listed)
     runs = tuning_runs(project, found.lines)
-    calibrations = {x.label: calibration_of(project, x.evaluation) for x in found.lines}
     looks = looks_at(project, seal) if seal else []
     counts = row_counts(opened, seal)
     nodes = ancestors(project, [line.evaluation.manifest.id for line in found.lines])
@@ -65,7 +64,7 @@ def render_report(
     sections.append(("rows", "Rows", html_evidence.row_table(counts, titles)))
     sections.append(("audit", "Data audit", audited(project)))
     sections.append(("systems", "Systems", html_evidence.systems(found, project)))
-    sections.append(("judge", "Judge", html_judge.judge(found, calibrations)))
+    sections.append(("judge", "Judges", html_judge.judge(found, project)))
     if runs:
         sections.append(("tuning", "Tuning runs", html_evidence.tuning(runs)))
     sections += [
@@ -132,9 +131,7 @@ def _criteria(found: Measured, project: Project) -> Markup:
 
 def _warnings(found: Measured, listed: Mapping[str, Policy], seal: Seal | None) -> list[str]:
     """Return what a reader must know before taking the figures at their word."""
-    warnings = [
-        f"{line.label}: {note}" for line in found.lines for note in line.evaluation.manifest.notes
-    ]
+    warnings = notes_told({x.label: x.evaluation.manifest.notes for x in found.lines})
     if found.seal and (seal is None or found.seal not in {seal.id, *seal.extends}):
         warnings.append(
             f"These rows were sealed as {found.seal}, which is not the project's hold-out any more"

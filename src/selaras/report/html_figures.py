@@ -28,6 +28,7 @@ from selaras.report.model import (
     NO_RATE,
     Line,
     Measured,
+    figure_text,
     policy_rates,
     significant,
 )
@@ -35,8 +36,10 @@ from selaras.report.model import (
 OVER = "over_refusal_rate"
 COMPLIANCE = "compliance_rate"
 FEWEST = 5
+VIOLATIONS = "violation_rate"
 FIGURES = {
-    "violation_rate": "Violations",
+    VIOLATIONS: "Violations",
+    "quality": "Quality",
     COMPLIANCE: "Compliance",
     OVER: "Over-refusal",
     **{f"{OVER}.{kind}": KIND_WORDS[kind].removesuffix(" rows").capitalize() for kind in KINDS},
@@ -44,6 +47,8 @@ FIGURES = {
 }
 ALWAYS = (COMPLIANCE, OVER, f"{OVER}.look_alike", f"{OVER}.ordinary", "capability")
 MEANINGS = (
+    "Violations: answers that break a policy, of those that a judge of harm was given; lower is "
+    "better. Quality: the mean grade of 1 to 5, or the share of preferences over a baseline. "
     "Compliance: refused in full, of the rows that are to be refused; higher is better. "
     "Over-refusal: refused in full, of all rows that are to be answered; lower is better. It is "
     "shown by kind, because ordinary rows alone hide the damage: look-alikes are safe and sound "
@@ -52,6 +57,7 @@ MEANINGS = (
     "completion is due."
 )
 FULL_CELLS = {
+    VIOLATIONS: "Violations",
     COMPLIANCE: "Compliance",
     OVER: "Over-refusal",
     "unhelpful_refusal": "Unhelpful refusal",
@@ -85,6 +91,7 @@ def main_table(found: Measured, seeds: Mapping[str, str]) -> Markup:
 def other_table(found: Measured) -> Markup:
     """Return what else was counted: partial and unhelpful refusals, what could not be judged."""
     columns = ["System", "Partial refusal", "Unhelpful refusal", "Unscored", "Failed"]
+    asked = any(line.rate("query_harm_rate").n for line in found.lines)
     rows: list[list[Child]] = [
         [
             line.label,
@@ -95,6 +102,10 @@ def other_table(found: Measured) -> Markup:
         ]
         for line in found.lines
     ]
+    if asked:
+        columns.append("Queries found harmful")
+        for row, line in zip(rows, found.lines, strict=True):
+            row.append(_rate(found, line, "query_harm_rate"))
     if any(line.checks_unscored for line in found.lines):
         columns.append("Checks unscored")
         for row, line in zip(rows, found.lines, strict=True):
@@ -103,18 +114,23 @@ def other_table(found: Measured) -> Markup:
 
 
 def tradeoff_plot(found: Measured) -> Markup:
-    """Return compliance against over-refusal, every System a point with its intervals."""
+    """Return violations, or compliance where nobody judged them, against over-refusal: every System
+    a point with its intervals.
+    """
     points = []
+    harm = all(line.rate(VIOLATIONS).n for line in found.lines)
     for line in found.lines:
-        x, y = line.rate(OVER), line.rate(COMPLIANCE)
+        x, y = line.rate(OVER), line.rate(VIOLATIONS if harm else COMPLIANCE)
         points.append(Point(line.label, x.value, x.low, x.high, y.value, y.low, y.high))
     plot = tradeoff(
         points,
         x_label="Over-refusal: harmless rows refused",
-        y_label="Compliance: rows to be refused that were",
+        y_label="Violations: answers that break a policy"
+        if harm
+        else "Compliance: rows to be refused that were",
         x_better="low",
-        y_better="high",
-        title="Compliance against over-refusal",
+        y_better="low" if harm else "high",
+        title=f"{'Violations' if harm else 'Compliance'} against over-refusal",
     )
     caption = (
         "Bars are 95 % intervals. Where they overlap, read no order into the points: the paired "
@@ -154,7 +170,8 @@ def differences(found: Measured) -> Markup:
     columns = ["Systems", *(FIGURES[name] for name in figures)]
     made = table(columns, rows, caption="Paired differences", numeric=set(columns[1:]))
     return join([made, _note(
-        "Row by row on the same rows, in percentage points, with 95 % intervals over clusters. "
+        "Row by row on the same rows, in percentage points (quality in its judge's own unit), with "
+        "95 % intervals over clusters. "
         f"p-values are adjusted by Holm over all differences from {found.reference.label}, and "
         "apart from these over all between tuned Systems; in bold what may be spoken of "
         "(p < .05), the rest lies inside the noise.")])  # fmt: skip
@@ -167,6 +184,7 @@ def cells(found: Measured, titles: Mapping[str, str]) -> Markup:
     policies = sorted(named, key=[*titles, *(p for p in named if p not in titles)].index)
     parts: list[Child] = []
     for figure, caption in (
+        (VIOLATIONS, "Violations by policy (lower is better)"),
         (COMPLIANCE, "Compliance by policy (higher is better)"),
         (OVER, "Over-refusal by policy (lower is better)"),
     ):
@@ -177,8 +195,14 @@ def cells(found: Measured, titles: Mapping[str, str]) -> Markup:
             for line in found.lines
             for rate in [by_line[line.label].get((figure, policy), NO_RATE)]
         }
-        parts.append(heat(grid, caption=caption, corner="Policy", fewest=FEWEST))
-    inner = [_full_cells(found, figure, titles) for figure in FULL_CELLS]
+        if grid or figure != VIOLATIONS:
+            parts.append(heat(grid, caption=caption, corner="Policy", fewest=FEWEST))
+    judged = any(line.rate(VIOLATIONS).n for line in found.lines)
+    inner = [
+        _full_cells(found, figure, titles)
+        for figure in FULL_CELLS
+        if judged or figure != VIOLATIONS
+    ]
     summary = element("summary", "Every cell: policy, use case and kind")
     return join([*parts, element("details", summary, *inner)])
 
@@ -216,16 +240,21 @@ def _rate(found: Measured, line: Line, name: str) -> Markup:
         arrow = " ↑" if comparison.paired.difference > 0 else " ↓"
     whole = interval_text(rate.value, rate.low, rate.high)
     interval = whole.removeprefix(percent(rate.value)).strip()
+    if name == "quality":
+        interval = f"({figure_text(name, rate.low)} to {figure_text(name, rate.high)})"
     small = element("small", f"{interval}, n {rate.n:,}")
-    return join([element("b", percent(rate.value), arrow), element("br"), small])
+    return join([element("b", figure_text(name, rate.value), arrow), element("br"), small])
 
 
 def _difference(comparison: Comparison | None) -> Markup:
     if comparison is None:
         return element("span", "no pairs", class_="none")
     paired = comparison.paired
-    low, high = (signed_points(v).removesuffix(" points") for v in (paired.low, paired.high))
-    points = signed_points(paired.difference).removesuffix(" points")
+    points, low, high = (
+        f"{value:+.2f}" if comparison.figure == "quality"
+        else signed_points(value).removesuffix(" points")
+        for value in (paired.difference, paired.low, paired.high)
+    )  # fmt: skip
     rest = element("small", f"({low} to {high})", element("br"),
                    f"{p_words(comparison.p_value)}, n {paired.n:,}")  # fmt: skip
     shown = element("b", points) if significant(comparison) else element("span", points)

@@ -16,7 +16,8 @@ from selaras.core.errors import InputError
 from selaras.core.records import Expected, Kind
 from selaras.evaluate import Comparison, Evaluation, compare
 from selaras.evaluate.compare import check_alike
-from selaras.evaluate.figures import Judged, interval_value, is_full
+from selaras.evaluate.figures import breaks, interval_value, is_full
+from selaras.page import percent
 from selaras.stats import clustered_wilson, holm
 
 # Look-alikes first: they are where an over-cautious System shows.
@@ -154,19 +155,32 @@ def rate_of(value: Mapping[str, Any] | None) -> Rate:
     return Rate(value["value"], value["low"], value["high"], value["n"])
 
 
+def figure_text(figure: str, value: float) -> str:
+    """Return a figure's value in words: a share in percent, quality in its judge's own unit.
+
+    >>> figure_text("capability", 0.5), figure_text("quality", 3.254)
+    ('50 %', '3.25')
+    """
+    return f"{value:.2f}" if figure == "quality" else percent(value)
+
+
 def policy_rates(line: Line) -> dict[tuple[str, str], Rate]:
-    """Return compliance and over-refusal by (figure, policy); "-" are rows of no policy."""
-    found: dict[tuple[str, str], list[Judged]] = {}
+    """Return compliance, over-refusal and violations by (figure, policy); "-" is no policy."""
+    found: dict[tuple[str, str], list[tuple[bool, str]]] = {}
     for row in line.evaluation.judged:
         figure = _FIGURE_OF.get(row.expected or "")
-        if figure and row.status == "scored":
-            for policy in row.policies or ("-",):
-                found.setdefault((figure, policy), []).append(row)
+        for policy in row.policies or ("-",):
+            if figure and row.status == "scored":
+                found.setdefault((figure, policy), []).append((is_full(row), row.cluster))
+        for policy in {name for verdict in row.harm for name in verdict.policy_revision or ()}:
+            if (broken := breaks(row, policy)) is not None:
+                found.setdefault(("violation_rate", policy), []).append((broken, row.cluster))
     return {
-        key: rate_of(interval_value(clustered_wilson(list(map(is_full, rows)),
-                                                     [row.cluster for row in rows])))
+        key: rate_of(
+            interval_value(clustered_wilson([hit for hit, _ in rows], [group for _, group in rows]))
+        )
         for key, rows in found.items()
-    }  # fmt: skip
+    }
 
 
 def _labels(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -1,7 +1,9 @@
 """Lists of names in sentences."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
+_COUNT = re.compile(r"\d+( of \d+)? ")
 MOST_NAMES = 4
 
 
@@ -24,3 +26,26 @@ def names_of(labels: Sequence[str]) -> str:
     if len(labels) > MOST_NAMES:
         return listed([*labels[: MOST_NAMES - 1], f"{len(labels) - MOST_NAMES + 1} others"])
     return listed(labels)
+
+
+def notes_told(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the notes on Systems in one line each; those that differ by a count alone are one.
+
+    >>> notes_told({"base": ["3 of 9 answers were cut"], "new": ["5 of 9 answers were cut"]})
+    ['base 3 of 9 and new 5 of 9 answers were cut']
+    >>> notes_told({"base": ["no seal"], "new": ["no seal"]})
+    ['base and new: no seal']
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for label, own in notes.items():
+        for note in own:
+            count = _COUNT.match(note)
+            head = count.group() if count else ""
+            groups.setdefault(note.removeprefix(head), []).append((label, head))
+    told = []
+    for rest, own_heads in groups.items():
+        counted = len(own_heads) > 1 and any(head for _, head in own_heads)
+        names = listed([f"{name} {head}".strip() if counted else name for name, head in own_heads])
+        head = "" if counted else own_heads[0][1]
+        told.append(f"{names} {rest}" if counted else f"{names}: {head}{rest}")
+    return told

@@ -14,7 +14,15 @@ from selaras.evaluate import Comparison, Evaluation, GateState, gate_states, gat
 from selaras.evaluate.calibration import calibration_of
 from selaras.evaluate.gate import not_held_out
 from selaras.page import percent
-from selaras.report.model import KIND_WORDS, KINDS, Line, Measured, measured, significant
+from selaras.report.model import (
+    KIND_WORDS,
+    KINDS,
+    Line,
+    Measured,
+    figure_text,
+    measured,
+    significant,
+)
 from selaras.report.naming import MOST_NAMES, listed, names_of
 from selaras.report.tuning import seeds_told
 
@@ -31,16 +39,34 @@ OVER_WORDS = {
     OVER: "rows that are to be answered",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The figure that the sentences begin with, in words; `better` is the sign of a gain in it."""
+
+    figure: str
+    name: str
+    counted: str
+    better: int
+
+
+COMPLIANCE = _Lead("compliance_rate", "compliance", "rows to be refused", 1)
+VIOLATIONS = _Lead("violation_rate", "violations", "answers judged for violations", -1)
+
 States = Mapping[str, Sequence[GateState]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """In what a System differs beyond the noise: signs of the differences, and the kind to name."""
+    """In what a System differs beyond the noise: signs of the differences, and the kind to name.
 
-    compliance: int = 0
+    `lead` is 1 for the better, -1 for the worse, whichever figure leads.
+    """
+
+    lead: int = 0
     over: int = 0
     figure: str = OVER
+    quality: int = 0
     capability: int = 0
 
     @property
@@ -73,27 +99,43 @@ def story(table: Measured, project: Project | None = None) -> list[str]:
 
 
 def _findings(table: Measured) -> str:
+    lead = _lead(table)
     if len(table.lines) == 1:
-        return _alone(table.reference)
+        return _alone(table.reference, lead)
     groups: dict[_Pattern, list[Line]] = {}
     for line in table.lines[1:]:
         groups.setdefault(_pattern(table, table.reference, line), []).append(line)
     # What can be told comes before what cannot.
     ordered = sorted(groups.items(), key=lambda group: group[0] == _Pattern())
-    clauses = [_clause(table.reference, pattern, lines) for pattern, lines in ordered]
+    clauses = [_clause(lead, table.reference, pattern, lines) for pattern, lines in ordered]
     start = "" if set(groups) == {_Pattern()} else f"compared with {table.reference.label}, "
     return start + "; ".join(clauses)
 
 
-def _alone(line: Line) -> str:
+def _lead(table: Measured) -> _Lead:
+    """Return what leads the sentences: violations where a judge of harm judged every System."""
+    return VIOLATIONS if all(x.rate("violation_rate").n for x in table.lines) else COMPLIANCE
+
+
+def _alone(line: Line, lead: _Lead) -> str:
     parts = []
-    for figure, words in (("compliance_rate", TO_REFUSE), (OVER, f"of the {OVER_WORDS[OVER]}")):
-        rate = line.rate(figure)
-        if rate.n:
-            between = f"{percent(rate.low)} to {percent(rate.high)}"
-            parts.append(f"{percent(rate.value)} {words} ({between}, n = {rate.n})")
-    shares = listed(parts) if parts else "no row that counts"
-    return f"{line.label} refuses {shares}; with one System there is nothing to compare it with"
+    if lead is VIOLATIONS:
+        parts.append(f"breaks a policy in {_share(line, 'violation_rate', 'of its answers')}")
+    refused = [(OVER, f"of the {OVER_WORDS[OVER]}")]
+    if lead is COMPLIANCE:
+        refused.insert(0, ("compliance_rate", TO_REFUSE))
+    shares = [_share(line, name, words) for name, words in refused if line.rate(name).n]
+    if shares or not parts:
+        parts.append(f"refuses {listed(shares) if shares else 'no row that counts'}")
+    if line.rate("quality").n:
+        parts.append(f"reaches a quality of {_share(line, 'quality', 'on average')}")
+    return f"{line.label} {listed(parts)}; with one System there is nothing to compare it with"
+
+
+def _share(line: Line, figure: str, words: str) -> str:
+    rate = line.rate(figure)
+    value, low, high = (figure_text(figure, number) for number in (rate.value, rate.low, rate.high))
+    return f"{value} {words} ({low} to {high}, n = {rate.n})"
 
 
 def _pattern(table: Measured, before: Line, after: Line) -> _Pattern:
@@ -102,9 +144,10 @@ def _pattern(table: Measured, before: Line, after: Line) -> _Pattern:
     # More refusals of one kind are the news, whatever happened to another kind.
     worse = [figure for figure in over if found[figure].paired.difference > 0]
     named = next(iter(worse or over), OVER)
+    lead = _lead(table)
     return _Pattern(
-        _sign(found.get("compliance_rate")), _sign(found.get(named)), named,
-        _sign(found.get("capability")),
+        lead.better * _sign(found.get(lead.figure)), _sign(found.get(named)), named,
+        _sign(found.get("quality")), _sign(found.get("capability")),
     )  # fmt: skip
 
 
@@ -114,47 +157,57 @@ def _sign(comparison: Comparison | None) -> int:
     return 1 if comparison.paired.difference > 0 else -1
 
 
-def _clause(reference: Line, pattern: _Pattern, lines: Sequence[Line]) -> str:
+def _clause(lead: _Lead, reference: Line, pattern: _Pattern, lines: Sequence[Line]) -> str:
     """Return what one group of Systems does unlike the reference, with its figures."""
-    names, verb = _names(lines), "refuses" if len(lines) == 1 else "refuse"
-    seen = _seen(reference, lines)
-    complies = _figures("compliance_rate", lines, reference)
+    names, many = _names(lines), len(lines) > 1
+    seen = _seen(lead, reference, lines)
+    verb = "refuse" if many else "refuses"
     refuses = f"{pattern.over_words} {_figures(pattern.figure, lines, reference)}"
-    clause = f"{names} {verb} {'more' if pattern.compliance > 0 else 'less'} {TO_REFUSE} {complies}"
-    if pattern.compliance == 0 and pattern.over == 0:
+    clause = f"{names} {_led(lead, pattern, many)} {_figures(lead.figure, lines, reference)}"
+    # With compliance the verb is said already: it refuses more of these, and fewer of those.
+    again = f"{verb} " if lead is VIOLATIONS else ""
+    if pattern.lead == 0 and pattern.over == 0:
         clause = f"{names} cannot be told apart from {reference.label} at {seen}"
-    elif pattern.compliance == 0:
+    elif pattern.lead == 0:
         amount = "more" if pattern.over > 0 else "fewer"
-        clause = f"{names} {verb} {amount} {refuses}, and in compliance no difference can be told"
+        clause = f"{names} {verb} {amount} {refuses}, and in {lead.name} no difference can be told"
         clause += f" at {seen}"
     elif pattern.over == 0:
         clause += f", and in over-refusal no difference can be told at {seen}"
     elif pattern.over < 0:
-        clause += f" and fewer {refuses}"
+        clause += f" and {again}fewer {refuses}"
     else:
-        clause += f", {'but also' if pattern.compliance > 0 else 'yet'} more {refuses}"
-    if pattern.capability:
-        word = "rises" if pattern.capability > 0 else "falls"
-        clause += f", and capability {word} {_figures('capability', lines, reference)}"
+        clause += f", {'but also' if pattern.lead > 0 else 'yet'} {again}more {refuses}"
+    for figure, sign in (("quality", pattern.quality), ("capability", pattern.capability)):
+        if sign:
+            word = "rises" if sign > 0 else "falls"
+            clause += f", and {figure} {word} {_figures(figure, lines, reference)}"
     return clause
+
+
+def _led(lead: _Lead, pattern: _Pattern, many: bool) -> str:
+    if lead is VIOLATIONS:
+        amount = "fewer" if pattern.lead > 0 else "more"
+        owner = "their" if many else "its"
+        return f"{'break' if many else 'breaks'} a policy in {amount} of {owner} answers"
+    return f"{'refuse' if many else 'refuses'} {'more' if pattern.lead > 0 else 'less'} {TO_REFUSE}"
 
 
 def _figures(figure: str, lines: Sequence[Line], reference: Line) -> str:
     values = [line.rate(figure).value for line in lines]
     if len(values) > MOST_NAMES:
-        shown = f"{percent(min(values))} to {percent(max(values))}"
+        shown = f"{figure_text(figure, min(values))} to {figure_text(figure, max(values))}"
     else:
-        shown = listed([percent(value) for value in values])
-    return f"({shown} against {percent(reference.rate(figure).value)})"
+        shown = listed([figure_text(figure, value) for value in values])
+    return f"({shown} against {figure_text(figure, reference.rate(figure).value)})"
 
 
-def _seen(reference: Line, lines: Sequence[Line]) -> str:
+def _seen(lead: _Lead, reference: Line, lines: Sequence[Line]) -> str:
     """Return the n behind a comparison that told nothing."""
-    refuse, answer = (
-        min(line.rate(figure).n for line in (reference, *lines))
-        for figure in ("compliance_rate", OVER)
+    first, answer = (
+        min(line.rate(figure).n for line in (reference, *lines)) for figure in (lead.figure, OVER)
     )
-    return f"n = {refuse} rows to be refused and {answer} to be answered"
+    return f"n = {first} {lead.counted} and {answer} to be answered"
 
 
 def _scope(table: Measured, project: Project | None) -> str:
@@ -181,16 +234,30 @@ def _scope(table: Measured, project: Project | None) -> str:
     worst = max((line.unscored + line.errors) / max(line.rows, 1) for line in table.lines)
     if worst > MUCH_UNSCORED:
         held += f", with up to {percent(worst)} of a System's answers unscored or failed"
-    checked = project and all(
-        (calibration_of(project, line.evaluation) or {}).get("calibrated") for line in table.lines
-    )
-    state = "calibrated on people's labels" if checked else "uncalibrated"
-    if any(row.harm for row in table.reference.evaluation.judged):
-        return f"{held}; refusal rules judged refusals, {state}"
+    return f"{held}; {_judged_by(table, project)}"
+
+
+def _judged_by(table: Measured, project: Project | None) -> str:
+    """Return who judged, and whether people's labels say how well."""
+    state = {
+        axis: "calibrated on people's labels"
+        if project and all(_calibrated(project, line, axis) for line in table.lines)
+        else "uncalibrated"
+        for axis in ("refusal", "response_harm")
+    }
+    if _lead(table) is VIOLATIONS:
+        return (
+            f"violations are what a judge of the policies found, {state['response_harm']}; "
+            f"refusals are judged apart, {state['refusal']}"
+        )
     return (
-        f"{held}; only refusal rules judged, {state}, so compliance means that a row was "
+        f"only refusal rules judged, {state['refusal']}, so compliance means that a row was "
         "refused, and not refusing is not yet a violation"
     )
+
+
+def _calibrated(project: Project, line: Line, axis: str) -> bool:
+    return bool((calibration_of(project, line.evaluation, axis) or {}).get("calibrated"))
 
 
 def _tuning(table: Measured, states: States, project: Project | None) -> str:
@@ -200,7 +267,7 @@ def _tuning(table: Measured, states: States, project: Project | None) -> str:
     idle = [
         line
         for line in tuned
-        if line.label not in against and not _pattern(table, table.reference, line).compliance
+        if line.label not in against and not _gains(_pattern(table, table.reference, line))
     ]
     parts = []
     if against:
@@ -217,14 +284,18 @@ def _tuning(table: Measured, states: States, project: Project | None) -> str:
 
 def _against(table: Measured, line: Line, states: States) -> str | None:
     """Return why the figures speak against a tuned System, or None."""
-    pattern = _pattern(table, table.reference, line)
-    if pattern.compliance < 0:
-        return "refuses less of what is to be refused"
-    if pattern.compliance == 0 and pattern.over > 0:
-        return f"refuses more {pattern.over_words} and shows no gain in compliance"
-    if pattern.compliance == 0 and pattern.capability < 0:
-        return "loses capability and shows no gain in compliance"
-    fallen = {OVER: pattern.over > 0, "capability": pattern.capability < 0}
+    pattern, lead = _pattern(table, table.reference, line), _lead(table)
+    no_gain = f"shows no gain in {lead.name}"
+    if pattern.lead < 0:
+        harm = "breaks a policy in more of its answers"
+        return harm if lead is VIOLATIONS else "refuses less of what is to be refused"
+    if pattern.lead == 0 and pattern.over > 0:
+        return f"refuses more {pattern.over_words} and {no_gain}"
+    for figure, sign in (("quality", pattern.quality), ("capability", pattern.capability)):
+        if pattern.lead == 0 and sign < 0:
+            return f"loses {figure} and {no_gain}"
+    fallen = {OVER: pattern.over > 0, "capability": pattern.capability < 0,
+              "quality": pattern.quality < 0}  # fmt: skip
     kept = {state.gate for state in states[table.reference.label] if state.state != "not met"}
     for state in states[line.label]:
         if fallen.get(state.gate.figure) and state.state == "not met" and state.gate in kept:
@@ -238,6 +309,7 @@ def _against(table: Measured, line: Line, states: States) -> str | None:
 def _between_tuned(table: Measured, tuned: Sequence[Line]) -> list[str]:
     """Return how tuned Systems differ in over-refusal, the largest differences first."""
     found: list[tuple[float, str]] = []
+    lead = _lead(table)
     for place, first in enumerate(tuned):
         for second in tuned[place + 1 :]:
             pattern = _pattern(table, first, second)
@@ -246,13 +318,25 @@ def _between_tuned(table: Measured, tuned: Sequence[Line]) -> list[str]:
             fewer, more = (second, first) if pattern.over < 0 else (first, second)
             figures = _figures(pattern.figure, [fewer], more)
             text = f"{fewer.label} refuses fewer {pattern.over_words} than {more.label} {figures}"
-            if pattern.compliance:
-                amount = "but also less" if pattern.compliance == pattern.over else "and more"
-                figures = _figures("compliance_rate", [fewer], more)
-                text += f" {amount} {TO_REFUSE} {figures}"
+            if pattern.lead:
+                # Both signs are of the second beside the first; the fewer may be either.
+                better = pattern.lead != pattern.over
+                figures = _figures(lead.figure, [fewer], more)
+                text += f" {_beside(lead, better)} {figures}"
             size = abs(table.between(first.label, second.label)[pattern.figure].paired.difference)
             found.append((-size, text))
     return [text for _, text in sorted(found)[:MOST_PAIRS]]
+
+
+def _beside(lead: _Lead, better: bool) -> str:
+    if lead is VIOLATIONS:
+        many = "fewer" if better else "more"
+        return f"{'and' if better else 'but also'} breaks a policy in {many} of its answers"
+    return f"{'and more' if better else 'but also less'} {TO_REFUSE}"
+
+
+def _gains(pattern: _Pattern) -> bool:
+    return pattern.lead > 0 or pattern.quality > 0
 
 
 def _launch(table: Measured, states: States) -> str:

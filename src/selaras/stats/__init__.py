@@ -21,7 +21,7 @@ from selaras.stats.intervals import Interval, clopper_pearson, clustered_wilson,
 from selaras.stats.krippendorff import krippendorff_alpha
 from selaras.stats.means import mean_bounds, scores_to_decide
 from selaras.stats.multiple import holm
-from selaras.stats.paired import PairedDifference, paired_difference
+from selaras.stats.paired import PairedDifference, paired_difference, paired_means
 from selaras.stats.power import paired_n, smallest_n, zero_hits_upper
 from selaras.stats.ppi import PowerTuned, ppi_mean
 
@@ -41,6 +41,7 @@ __all__ = [
     "mean_bounds",
     "one_coin",
     "paired_difference",
+    "paired_means",
     "paired_n",
     "pairs_to_decide",
     "ppi_mean",

@@ -25,7 +25,11 @@ _FLIPS = 20_000
 
 Test = Literal["mcnemar-exact", "sign-flip-exact", "sign-flip-monte-carlo"]
 Score = Literal["newcombe", "tango"]
-IntervalKind = Literal["newcombe", "tango", "cluster-t", "newcombe-clusters", "tango-clusters"]
+IntervalKind = Literal[
+    "newcombe", "tango", "cluster-t", "newcombe-clusters", "tango-clusters", "no-change"
+]
+# Scores are compared in thousandths, so that sums of clusters are whole and exact.
+_PARTS = 1000
 _SCORES = {"newcombe": newcombe_bounds, "tango": tango_bounds}
 _SHRUNK: dict[Score, IntervalKind] = {"newcombe": "newcombe-clusters", "tango": "tango-clusters"}
 
@@ -33,6 +37,9 @@ _SHRUNK: dict[Score, IntervalKind] = {"newcombe": "newcombe-clusters", "tango": 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
     """A paired difference of rates, low <= difference <= high, with a two-sided p-value.
+
+    That of means of scores is in the scores' own unit; `gained` and `lost` then count rows whose
+    score rose or fell.
 
     Attributes:
         difference: rate after minus rate before, in [-1, 1]; nan without rows.
@@ -123,6 +130,75 @@ def paired_difference(
     )
 
 
+def paired_means(
+    before: Sequence[float],
+    after: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    span: float = 1.0,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> PairedDifference:
+    """Return mean(after) - mean(before) of paired scores, with a p-value and an interval.
+
+    The sign-flip test of cluster sums and the cluster-robust t interval of `paired_difference`.
+    Where that variance is zero (no score changed, or all alike), the interval is what none of so
+    many clusters changing leaves possible, times the `span` of the scale.
+
+    Args:
+        before: one score a row.
+        after: the score of the same row afterwards, in the same order.
+        clusters: one label a row; None makes every row its own cluster.
+        span: the length of the scale, such as 4 for grades of 1 to 5.
+        confidence: two-sided level, 0 < confidence < 1.
+        seed: for the Monte-Carlo flips.
+
+    Returns:
+        A `PairedDifference` in the scores' unit, to a thousandth; without rows its difference is
+        nan, its interval [-span, span], p 1.
+
+    Raises:
+        ValueError: on unequal lengths or a bad confidence.
+
+    Example:
+        >>> found = paired_means([3, 4, 2, 3, 4, 3, 2, 3], [4, 5, 3, 3, 5, 4, 4, 4], span=4)
+        >>> found.difference, found.gained, round(found.p_value, 3)
+        (1.0, 7, 0.016)
+    """
+    n = len(before)
+    if len(after) != n:
+        raise ValueError(f"{n} rows before but {len(after)} after")
+    two_sided_z(confidence)
+    if not n:
+        return PairedDifference(
+            math.nan, -span, span, 1.0, 0, 0, 0, 0, "sign-flip-exact", "no-change"
+        )
+    changes = [round(_PARTS * (y - x)) for x, y in zip(before, after, strict=True)]
+    groups = cluster_sums(changes, range(n) if clusters is None else clusters)
+    difference = sum(changes) / n / _PARTS
+    variance = robust_variance(groups)
+    interval: IntervalKind
+    if variance in (0, math.inf):
+        half, interval = span * (1 - (1 - confidence) ** (1 / len(groups))), "no-change"
+    else:
+        half = two_sided_t(confidence, len(groups) - 1) * math.sqrt(variance) / _PARTS
+        interval = "cluster-t"
+    sums = [abs(group.total) for group in groups if group.total]
+    p_value, test = _flipped(sums, abs(sum(changes)), seed)
+    return PairedDifference(
+        difference=difference,
+        low=max(-span, difference - half),
+        high=min(span, difference + half),
+        p_value=p_value,
+        n=n,
+        clusters=len(groups),
+        gained=sum(change > 0 for change in changes),
+        lost=sum(change < 0 for change in changes),
+        test=test,
+        interval=interval,
+    )
+
+
 def _interval(
     table: PairedTable, groups: Sequence[ClusterSum], confidence: float, score: Score
 ) -> tuple[float, float, IntervalKind]:
@@ -145,7 +221,10 @@ def _test(gained: int, lost: int, groups: Sequence[ClusterSum], seed: int) -> tu
         return _mcnemar_exact(gained, lost), "mcnemar-exact"
     # A zero sum is the same under either sign; the null is symmetric, so signs are dropped.
     sums = [abs(group.total) for group in groups if group.total]
-    observed = abs(gained - lost)
+    return _flipped(sums, abs(gained - lost), seed)
+
+
+def _flipped(sums: Sequence[int], observed: int, seed: int) -> tuple[float, Test]:
     if len(sums) <= _EXACT_CLUSTERS:
         return _flip_all(sums, observed), "sign-flip-exact"
     return _flip_some(sums, observed, seed), "sign-flip-monte-carlo"
