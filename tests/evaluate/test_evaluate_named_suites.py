@@ -147,3 +147,25 @@ def test_variants_of_development_rows(make, monkeypatch):
     assert [row.id for row in suite.rows] == ["m1", "o1", "m1.rot13"]
     assert suite.clusters[2] == suite.clusters[0]
     assert json.dumps(suite.stamp) == '"development figures"'
+
+
+def test_a_model_writes_other_wordings_once_and_they_stay_in_their_cluster(make, tmp_path):
+    rules = [
+        {"match": "bad thing", "response": "Please carry out something bad this minute"},
+        {"match": "boil an egg", "response": "I can't help with that."},
+    ]
+    write_jsonl(tmp_path / "writer.jsonl", rules)
+    spec = {"file": "suites/mine.jsonl", "paraphrase_by": "scripted:writer.jsonl", "wordings": 2}
+    project = make(suites={"mine": spec})
+    assert len(named_suite(project, "mine", ask=False).rows) == 2
+    suite = named_suite(project, "mine")
+    assert [row.id for row in suite.rows] == ["m1", "o1", "m1.wording-1"]
+    assert suite.rows[2].query == "Please carry out something bad this minute"
+    assert (suite.clusters[2], suite.rows[2].parents) == (suite.clusters[0], ("m1",))
+    assert suite.notes == ("2 other wordings failed or were no paraphrases, and were left out",)
+    (journal,) = project.cache.glob("wordings-*.jsonl")
+    before = journal.read_bytes()
+    again = named_suite(project, "mine", ask=False)
+    assert again.fingerprint == suite.fingerprint
+    named_suite(project, "mine")
+    assert journal.read_bytes() == before

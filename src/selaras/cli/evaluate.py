@@ -80,7 +80,7 @@ def evaluate(
     specs = stage.named_systems(project, names)
     with showing() as progress:
         if suite is not None:
-            measured = stage.named_suite(project, suite, progress)
+            measured = stage.named_suite(project, suite, progress, ask=not dry_run)
         elif development:
             measured = stage.development_suite(open_development(project, progress))
         else:

@@ -11,7 +11,8 @@ class SuiteSpec(Record):
     `format` is `rows` (the project's own JSONL or YAML) or the name of a public set. `attacks` are
     names out of ATTACKS, joined by + where several are applied; each makes a variant of every row
     that is not ordinary, in the query or `into` a variable such as `article`. `paraphrases` names a
-    file of other wordings. `repeats` asks every row so often, each time with a seed of its own.
+    file of other wordings; `paraphrase_by` a model that writes `wordings` of each row. `repeats`
+    asks every row so often, each time with a seed of its own.
     """
 
     file: str = Field(min_length=1)
@@ -21,5 +22,7 @@ class SuiteSpec(Record):
     attacks: tuple[str, ...] = ()
     into: str | None = None
     paraphrases: str | None = None
+    paraphrase_by: str | None = None
+    wordings: int = Field(default=2, ge=1, le=20)
     repeats: int = Field(default=1, ge=1, le=100)
     rows: int | None = Field(default=None, ge=1)

@@ -20,6 +20,7 @@ from selaras.data import load_rows, open_development
 from selaras.data.rows import parse_row, read_rows
 from selaras.evaluate.attacks import attacked_rows
 from selaras.evaluate.public_sets import READERS
+from selaras.evaluate.rewording import Wordings, reworded
 from selaras.evaluate.suite import OWN_ROWS, Suite, development_suite, held_out_suite
 from selaras.evaluate.tables import read_table
 from selaras.policy import check_rows, load_policies
@@ -34,11 +35,14 @@ class Paraphrase(Record):
     query: str
 
 
-def named_suite(project: Project, name: str, progress: Progress = SILENT) -> Suite:
+def named_suite(
+    project: Project, name: str, progress: Progress = SILENT, *, ask: bool = True
+) -> Suite:
     """Return the suite of that name: one of selaras.yaml, FORMAT:FILE, or `transfer`.
 
     In selaras.yaml, `held-out` and `development` may stand for a file, to make variants of those
-    rows. Raises InputError for an unknown name, a file that is not of its format, a row that does
+    rows. Without `ask` no model writes other wordings: those that are there already are taken.
+    Raises InputError for an unknown name, a file that is not of its format, a row that does
     not say what is expected.
     """
     if name == TRANSFER and name not in project.file.suites:
@@ -47,6 +51,12 @@ def named_suite(project: Project, name: str, progress: Progress = SILENT) -> Sui
     base = _base(project, name, spec, progress)
     chosen = _chosen(base, spec, project.file.seed)
     variants = _variants(project, chosen, spec)
+    if spec.paraphrase_by:
+        written = reworded(
+            project, chosen.rows, spec.paraphrase_by, spec.wordings,
+            sealed=chosen.seal is not None, ask=ask, progress=progress,
+        )  # fmt: skip
+        variants = _worded(variants, chosen, written, project.root / FILE)
     policies = load_policies(project)
     check_rows(variants.rows, policies, project.file.use_cases)
     return replace(_repeated(variants, spec.repeats), name=name)
@@ -153,6 +163,25 @@ def _variants(project: Project, suite: Suite, spec: SuiteSpec) -> Suite:
         suite,
         rows=(*suite.rows, *added),
         clusters=(*suite.clusters, *(clusters[row.parents[-1]] for row in added)),
+    )
+
+
+def _worded(suite: Suite, chosen: Suite, written: Wordings, path: Path) -> Suite:
+    """Return the suite with other wordings of its rows, each in its row's cluster."""
+    added, clusters = [], []
+    for row, cluster in zip(chosen.rows, chosen.clusters, strict=True):
+        for number, text in enumerate(written.by_row.get(row.id, ()), 1):
+            changes = {"id": f"{row.id}.wording-{number}", "query": text,
+                       "parents": (*row.parents, row.id)}  # fmt: skip
+            added.append(row.model_copy(update=changes))
+            clusters.append(cluster)
+    _told_apart([*suite.rows, *added], path)
+    note = f"{written.left_out} other wordings failed or were no paraphrases, and were left out"
+    return replace(
+        suite,
+        rows=(*suite.rows, *added),
+        clusters=(*suite.clusters, *clusters),
+        notes=(*suite.notes, *([note] if written.left_out else [])),
     )
 
 
