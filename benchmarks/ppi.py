@@ -69,7 +69,8 @@ def measured(python: Path | None, n: int, p: float, draws: int) -> list[dict[str
         given, out = Path(folder) / "draws.npz", Path(folder) / "out.json"
         np.savez(given, labels=labels, judged=judged, others=others,
                  weights=np.array([one.weight for one in found]))  # fmt: skip
-        spent, _ = run_apart([python, HERE / "ppi_authors.py", given, out])
+        # -P: a script beside it is called `coverage`, which numba takes for the package.
+        spent, _ = run_apart([python, "-P", HERE / "ppi_authors.py", given, out])
         told = json.loads(out.read_text())
     theirs, same = np.array(told["tuned"]), np.array(told["given"])
     error = (theirs[:, 2] - theirs[:, 1]) / (2 * 1.959964)
