@@ -104,6 +104,7 @@ def test_the_fingerprint_tells_text_from_variables_and_roles():
         ('---\nname: a\n---\n\n{{role "tool"}}x', "a.prompt, line 5: unknown role 'tool'"),
         ("{{role system}}x", "a.prompt, line 1: unknown tag"),
         ('x\n{{role "system"}}\nBe {{query', "a.prompt, line 3: a {{ is not closed"),
+        ("x\n{{query \\{{", "a.prompt, line 2: a {{ is not closed"),
         ('---\nname: a\n{{role "system"}}x', "a.prompt, line 1: the front matter has no end"),
         ("---\nname: a\nmodel: [x\n---\n{{query}}", "a.prompt, line 4: broken YAML"),
         ("---\n\n\nname: [x\n---\n{{query}}", "a.prompt, line 5: broken YAML"),

@@ -65,23 +65,23 @@ def lex(body: str, path: Path | None = None, line: int = 1) -> Iterator[Token]:
     """Yield the tokens of a body; raises InputError at a tag that is unknown or not closed."""
     position = 0
     for match in _TAG.finditer(body):
-        if match.start() > position:
-            yield Token("text", body[position : match.start()], position, match.start())
+        yield from _text(body, position, match.start(), path, line)
         position = match.end()
         at = line + body.count("\n", 0, match.start())
         kind, text = _read(match, path, at)
         yield Token(kind, text, match.start(), match.end())
-    rest = body[position:]
-    if "{{" in rest:
-        at = line + body.count("\n", 0, position + rest.index("{{"))
+    yield from _text(body, position, len(body), path, line)
+
+
+def _text(body: str, start: int, end: int, path: Path | None, line: int) -> Iterator[Token]:
+    opened = body.find("{{", start, end)
+    if opened >= 0:
         raise InputError(
-            "a {{ is not closed",
-            path=path,
-            line=at,
+            "a {{ is not closed", path=path, line=line + body.count("\n", 0, opened),
             fix="close it with }}, or write \\{{ for braces",
-        )
-    if rest:
-        yield Token("text", rest, position, len(body))
+        )  # fmt: skip
+    if end > start:
+        yield Token("text", body[start:end], start, end)
 
 
 def _read(match: re.Match[str], path: Path | None, line: int) -> tuple[TokenKind, str]:
