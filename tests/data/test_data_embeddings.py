@@ -8,9 +8,12 @@ import pytest
 from fixtures.projects import WordEncoder, make_project, row, some_rows, use_word_encoder
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import normalise
+from selaras.core.records import Query
 from selaras.data import AUDITS, AuditOptions, audit_project
+from selaras.data.duplicates import audit_duplicates
 from selaras.data.embeddings import Embeddings
-from selaras.data.encoder import MINILM, PROPOSER, encoder_for
+from selaras.data.encoder import MINILM, PROPOSER, STATIC, encoder_for
+from selaras.data.finding import AuditInput, Figures, Finding
 
 
 def test_texts_that_are_one_in_normal_form_are_read_once(tmp_path: Path) -> None:
@@ -62,3 +65,16 @@ def test_the_encoder_is_chosen_by_name_or_size(tmp_path: Path) -> None:
     assert (project.cache / "embeddings-wordllama-l2-supercat-256.npz").is_file()
     with pytest.raises(InputError, match="no encoder 'big'"):
         audit_project(project, light, options=AuditOptions(embedder="big"))
+
+
+def test_what_the_static_encoder_cannot_read_is_close_to_nothing() -> None:
+    thai, other, plain = "ฉันจะกำจัดเชื้อราได้อย่างไร", "ห้องสมุดเปิดกี่โมง", "who hums 🙂"
+    vectors = Embeddings(STATIC.open).embed([thai, other, plain, "🔥"])
+    assert not vectors[:2].any()
+    assert np.allclose(np.linalg.norm(vectors[2:], axis=1), 1)
+    rows = (Query(id="a", query=thai), Query(id="b", query=other), Query(id="c", query=plain))
+    given = AuditInput(rows, Embeddings(STATIC.open).embed, encoder=STATIC)
+    *findings, figures = audit_duplicates(given)
+    assert not [f for f in findings if isinstance(f, Finding)]
+    assert isinstance(figures, Figures)
+    assert figures.values["unread"] == 2

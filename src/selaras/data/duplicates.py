@@ -80,7 +80,8 @@ def audit_duplicates(given: AuditInput) -> Iterator[Finding | Figures]:
         [p for p in _paraphrases(given, lexicon, gone) if not {p[0], p[1]} & paired], rank
     )
     yield from (_paraphrase(rows, star, given.encoder.alike) for star in meant)
-    yield Figures(AUDIT, counts | {"paraphrase": _size(meant)})
+    unread = sum(not given.encoder.reads(row.query) for row in rows)
+    yield Figures(AUDIT, counts | {"paraphrase": _size(meant), "unread": unread})
 
 
 def ranks(rows: Sequence[Query]) -> list[int]:

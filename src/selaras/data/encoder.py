@@ -5,7 +5,10 @@ fast, and what it finds is for a person. Thresholds were set on the half `fit` o
 `benchmarks/contamination.py`; its half `test` tells how often they are right.
 """
 
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,10 @@ from selaras.core.errors import InputError
 from selaras.models.names import open_embedder
 from selaras.models.protocol import Embedder
 
+# What the static encoder has words of; other scripts it spells letter by letter, and texts that
+# have nothing in common seem close (two Thai questions: .85).
+SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "CJK", "HIRAGANA", "KATAKANA")
+LOOKED_AT = 400  # letters of a text
 # From so many rows on `auto` reads them by the static encoder: MiniLM takes minutes for these.
 MANY = 20_000
 
@@ -53,7 +60,7 @@ class Encoder:
     `package` names what it is in caches and seals; `alike` is the cosine of duplicates, `copies`
     the rule of contamination, `near_miss` the cosine from which a judge is asked. `decides` says
     whether a match takes a row out by itself, `confirmed` that its matches are only proposed and
-    MiniLM reads those rows.
+    MiniLM reads those rows. `scripts` are those it has words of; none named means all.
     """
 
     name: str
@@ -63,6 +70,22 @@ class Encoder:
     near_miss: float
     decides: bool
     confirmed: bool = False
+    scripts: tuple[str, ...] = ()
+
+    def reads(self, text: str) -> bool:
+        """Return whether most letters of a text are of a script that the encoder has words of.
+
+        >>> STATIC.reads("Как убрать плесень?"), STATIC.reads("ห้องสมุดเปิดกี่โมง")
+        (True, False)
+        """
+        if not self.scripts or text.isascii():
+            return True
+        letters = [c for c in text[: 4 * LOOKED_AT] if c.isalpha()][:LOOKED_AT]
+        if not letters:
+            return True
+        known = sum(c.isascii() or unicodedata.name(c, "").startswith(self.scripts)
+                    for c in letters)  # fmt: skip
+        return 2 * known > len(letters)
 
     @property
     def label(self) -> str:
@@ -70,8 +93,29 @@ class Encoder:
         return f"{self.name}, contamination confirmed by minilm" if self.confirmed else self.name
 
     def open(self) -> Embedder:
-        """Return the encoder itself; raises MissingExtraError where its package is missing."""
-        return open_embedder(self.name)
+        """Return the encoder itself; raises MissingExtraError where its package is missing.
+
+        What it cannot read gets the vector of zeros, which is close to nothing.
+        """
+        embedder = open_embedder(self.name)
+        return _Literate(embedder, self.reads) if self.scripts else embedder
+
+
+@dataclass(frozen=True, slots=True)
+class _Literate:
+    """An encoder that says nothing of texts that it cannot read."""
+
+    embedder: Embedder
+    reads: Callable[[str], bool]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {**self.embedder.identity, "scripts": list(SCRIPTS)}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = self.embedder.embed(texts)
+        vectors[[not self.reads(text) for text in texts]] = 0
+        return vectors
 
 
 MINILM = Encoder(
@@ -81,6 +125,7 @@ MINILM = Encoder(
 STATIC = Encoder(
     name="static", package="wordllama-l2-supercat-256", alike=0.84,
     copies=Rule(((0.62, 0.75), (0.72, 0.5), (0.88, 0.0)), 0.84), near_miss=0.6, decides=False,
+    scripts=SCRIPTS,
 )  # fmt: skip
 # What the static encoder lets MiniLM look at: it loses few paraphrases and spares it most pairs.
 PROPOSER = replace(STATIC, copies=Rule(((0.4, 0.5), (0.78, 0.0)), 0.5), confirmed=True)
