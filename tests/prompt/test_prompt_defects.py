@@ -1,5 +1,6 @@
 """The defects of the reference library (Model Alignment 0.3), each with the test that holds it."""
 
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +31,15 @@ TEXT = '{{role "system"}}\nBe brief.\n{{role "user"}}\nArticle: {{article}} Ques
 def told(template, query="Why?", **context):
     row = Query(id="r", query=query, context=context)
     return [m.content for m in render(template, row, CASE).messages]
+
+
+def test_the_tests_that_the_docs_name_are_there():
+    page = (Path(__file__).parents[2] / "docs" / "prompt.md").read_text()
+    named = re.findall(r"`(test_\w+\.py|…)::(test_\w+)`", page)
+    assert len(named) >= 6
+    for file, name in named:
+        own = Path(__file__) if file == "…" else Path(__file__).with_name(file)
+        assert f"def {name}(" in own.read_text()
 
 
 def test_a_dropped_placeholder_is_refused_twice():
