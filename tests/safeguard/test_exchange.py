@@ -217,7 +217,7 @@ def test_a_guard_that_fails_or_is_late_is_an_error_and_never_an_answer(
 ) -> None:
     wait = threading.Event() if slow else None
     server = Server(said(LONG, PLANT) if stream else completion(PLANT))
-    got = ask(server, asking(stream=stream), Faulty(side, wait), patience=0.02)
+    got = ask(server, asking(stream=stream), Faulty(side, wait), patience=0.5 if slow else 20)
     if wait:
         wait.set()
     assert (got.status, got.error["type"]) == (503, "guard_error")

@@ -133,18 +133,19 @@ class _Out:
 
     def __init__(self, send: Send, trace: Trace) -> None:
         self.trace = trace
-        self._send, self._kind, self._begun, self._ended = send, JSON, False, False
+        self._send, self._begun, self._ended = send, False, False
 
     async def answer(self, pieces: AsyncGenerator[bytes, None], kind: str) -> None:
         """Send the pieces as they come; the status is known with the first."""
-        self._kind = kind
         async for piece in pieces:
             if not self._begun:
-                await self._begin(200, kind, {} if kind == JSON else {"cache-control": "no-store"})
+                whole = {"content-length": str(len(piece))} if kind == JSON else {}
+                await self._begin(200, kind, whole)
             if self.trace.answered is not None:
                 self.trace.answered += piece.decode()
-            await self._body(piece, True)
-        await self._body(b"", False)
+            await self._body(piece, kind != JSON)
+        if not self._ended:
+            await self._body(b"", False)
 
     async def refuse(self, error: RefusedError) -> None:
         """Send an error: as the answer, or as the last event of a stream that has begun."""
@@ -155,8 +156,9 @@ class _Out:
             more = {}
             if error.retry_after is not None:
                 more["retry-after"] = str(math.ceil(error.retry_after))
-            await self._begin(error.status, JSON, more)
-            await self._body(json_bytes(error.to_dict()), False)
+            body = json_bytes(error.to_dict())
+            await self._begin(error.status, JSON, {"content-length": str(len(body)), **more})
+            await self._body(body, False)
         else:
             await self._body(event(error.to_dict()), False)
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from selaras.core.errors import InputError, MissingExtraError, SelarasError
 from selaras.core.loopback import is_loopback
+from selaras.core.records import Message
 from selaras.safeguard.checks import Checker
+from selaras.safeguard.endpoint import Route
 from selaras.safeguard.proxy import Doors, proxy
 from selaras.safeguard.routes import ServeSpec, open_paths
 
@@ -62,9 +64,7 @@ def serve(
     with _listening(place) as listening:
         for path in paths:
             for route, _ in path.routes:
-                guard = route.checks.guard
-                open_ = ", FAILS OPEN" if guard.on_fault == "open" else ""
-                say(f"{route.name} under guard {getattr(guard, 'name', '')}{open_}")
+                say(_introduced(route))
         host, port = listening.getsockname()[:2]
         say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")
         config = uvicorn.Config(
@@ -78,6 +78,15 @@ def serve(
             pass
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _introduced(route: Route) -> str:
+    """Return what is said of a route; its guard's encoders and models are open after it."""
+    guard = route.checks.guard
+    tried = guard.check_response((Message(role="user", content="Hello."),), "Hello there.")
+    faults = f" (now: {tried.faults[0]})" if tried.faults else ""
+    open_ = ", FAILS OPEN" if guard.on_fault == "open" else ""
+    return f"{route.name} under guard {getattr(guard, 'name', '')}{open_}{faults}"
 
 
 def _listening(place: Place) -> socket.socket:
