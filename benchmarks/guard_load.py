@@ -29,7 +29,7 @@ from typing import Any
 from guard_client import Client, at_rate, process, upstream
 from measure import ROOT, alternating, arguments, finish, peer, peers_option, pin, report, versions
 
-COUNT, QUICK_COUNT = 1_500, 400
+SECONDS, QUICK_SECONDS = 7.5, 2.0
 TURNS, QUICK_TURNS = 3, 1
 QUESTIONS = [f"How do I get {what} out of a {where} without damage?"
              for what in ("wine", "ink", "mould", "rust", "glue")
@@ -106,7 +106,7 @@ rails:
 
 def main() -> int:
     """Run the benchmark and print its table, or JSON."""
-    parser = arguments(__doc__, quick="400 requests, one turn, no peers")
+    parser = arguments(__doc__, quick="two seconds, one turn, no peers")
     peers_option(parser)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     options = parser.parse_args()
@@ -117,7 +117,7 @@ def main() -> int:
 
 def measured(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row for each way and kind of answer, and what was left out with the reason."""
-    count = QUICK_COUNT if options.quick else COUNT
+    count = round(options.rate * (QUICK_SECONDS if options.quick else SECONDS))
     with tempfile.TemporaryDirectory() as name, upstream() as port:
         folder, url = Path(name), f"http://127.0.0.1:{port}"
         ways, left_out = starters(options, folder, url)
@@ -142,7 +142,7 @@ def measured(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[st
 async def latency(port: int, pid: int, count: int, rate: float, stream: bool) -> dict[str, float]:
     """Return percentiles (ms) of one turn, and the proxy's CPU a request."""
     client = Client(port)
-    await at_rate(client, 100, rate, QUESTIONS, stream)
+    await at_rate(client, 50, rate, QUESTIONS, stream)
     before = cpu_seconds(pid)
     took = await at_rate(client, count, rate, QUESTIONS, stream)
     client.close()
