@@ -82,6 +82,22 @@ def explain(
     method: MethodOption = "surrogate",
     masks: MasksOption = 32,
     seed: SeedOption = 0,
+    versus: Annotated[
+        Path | None, typer.Option(help="Another .prompt file, shown beside it on the page.")
+    ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Aggregate over the rows of a file; findings go to --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --rows: write findings here.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="With --rows: the most rows.")] = 40,
+    proxy: Annotated[
+        str | None, typer.Option(help="A local model to explain a remote one by.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page here.")] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page live on this machine.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With --serve.")] = 8765,
     as_json: JsonOption = False,
 ) -> None:
     """Explain a row's response, or a text's: which segments of the prompt it needs.
@@ -89,27 +105,24 @@ def explain(
     The map is drawn in the terminal; --json prints the same numbers, --html writes one file to
     open, --serve serves it live on this machine.
     """
-    from selaras.debug import attribute, cut
-    from selaras.debug.opening import Asked, open_debugged, open_probe
+    from selaras.cli import debug_run
+    from selaras.debug.opening import Asked
     from selaras.debug.settings import Settings
 
-    source = _source(folder, system, model, prompt, row, text)
+    settings = Settings(masks=masks, seed=seed)
+    if rows is not None:
+        debug_run.over_rows(folder, system, rows, limit, settings, out, as_json)
+        return
+    source = debug_run.source(folder, system, model, prompt, row, text, versus)
     asked = Asked(
         response=response, texts=tuple(target or ()), first=first, refusal=refusal,
-        against=tuple(instead or ()), label=label, labels=_labels(label, labels),
+        against=tuple(instead or ()), label=label, labels=debug_run.labels_of(label, labels),
     )  # fmt: skip
-    settings = Settings(masks=masks, seed=seed)
-    with showing(as_json) as progress:
-        opened = open_debugged(source.model, source.place)
-        probe = open_probe(opened, source.rendered, asked, source.place.cache, progress)
-        segments = cut(probe.view, "regex" if regex else unit, regex)
-        found = attribute(probe, segments, method, settings, model=opened.identity["name"])
-    if as_json:
-        print_json(found.to_dict())
-        return
-    from selaras.cli.debug_show import show
-
-    show(found, probe.view)
+    plan = debug_run.Plan("regex" if regex else unit, regex, method, settings, proxy)
+    if serve:
+        debug_run.serve(source, asked, plan, port)
+    else:
+        debug_run.explain(source, asked, plan, html, as_json)
 
 
 @command
@@ -127,11 +140,12 @@ def faithfulness(
     as_json: JsonOption = False,
 ) -> None:
     """Measure methods on prompts with planted evidence: is the sentence that matters found?"""
+    from selaras.cli import debug_run
     from selaras.debug.check import check_methods
     from selaras.debug.opening import open_debugged
     from selaras.debug.settings import Settings
 
-    place = _place(folder)
+    place = debug_run.place(folder)
     with showing(as_json) as progress:
         opened = open_debugged(model, place)
         found = check_methods(
@@ -150,56 +164,3 @@ def faithfulness(
         say(f"{each.method:<16}{each.lds:>6.2f}{each.drop_at_1:>8.2f}{each.drop_at_3:>8.2f}"
             f"{each.hold:>8.2f}{each.hit_at_1:>7.2f}{each.hit_at_3:>7.2f}{forwards:>10}"
             f"{seconds:>9}")  # fmt: skip
-
-
-class _Source:
-    """What the options name, read: the model's name, its place, the rendered prompt."""
-
-    def __init__(self, model: str, place: Any, rendered: Any) -> None:
-        self.model, self.place, self.rendered = model, place, rendered
-
-
-def _place(folder: Path) -> Any:
-    from selaras.core.errors import InputError
-    from selaras.core.project import open_project
-    from selaras.models.catalogue import cache_folder
-    from selaras.models.names import Place, place_of
-
-    try:
-        return place_of(open_project(folder))
-    except InputError:
-        root = folder.resolve()
-        return Place(root, root / "runs", cache_folder() / "debug")
-
-
-def _source(
-    folder: Path, system: str | None, model: str | None, prompt: Path | None,
-    row: str | None, text: str | None,
-) -> _Source:  # fmt: skip
-    from selaras.core.errors import InputError
-    from selaras.core.project import open_project
-    from selaras.debug import opening
-
-    if (row is None) == (text is None):
-        raise InputError("name a row or give --input TEXT, one of the two")
-    if row is None and system is None and (model or prompt):
-        rendered = opening.render_prompt(opening.template_of(prompt), text=text)
-        return _Source(model or opening.MODEL, _place(folder), rendered)
-    project = open_project(folder)
-    spec = project.system_spec(system or next(iter(project.file.systems), ""))
-    path = prompt or (project.root / spec.prompt if spec.prompt else None)
-    found = opening.row_of(project, row) if row else None
-    case = project.use_case(found.use_case) if found and found.use_case else None
-    rendered = opening.render_prompt(opening.template_of(path), row=found, text=text,
-                                     use_case=case)  # fmt: skip
-    return _Source(model or spec.model, _place(folder), rendered)
-
-
-def _labels(label: str | None, labels: str | None) -> tuple[str, ...]:
-    from selaras.core.errors import InputError
-
-    found = tuple(part.strip() for part in (labels or "").split(",") if part.strip())
-    if label is not None and len(set(found) | {label}) < 2:
-        raise InputError("a label needs others to be told from", field="labels",
-                         fix="give --labels safe,unsafe")  # fmt: skip
-    return found

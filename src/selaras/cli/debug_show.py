@@ -14,6 +14,7 @@ from rich.text import Text
 from selaras.cli.frame import say
 from selaras.core.errors import one_line
 from selaras.debug import SIGNED, Attribution, PromptView
+from selaras.debug.aggregate import Aggregate
 
 _WARM, _COOL = (213, 94, 0), (0, 114, 178)
 ROWS = 12
@@ -85,3 +86,33 @@ def _table(found: Attribution) -> Table:
     if len(found.scores) > ROWS:
         table.caption = f"the {ROWS} largest of {len(found.scores)}"
     return table
+
+
+def show_rows(found: Aggregate) -> None:
+    """Print what the parts of a prompt do over rows, and the findings."""
+    table = Table(box=None, pad_edge=False)
+    heads = ("wanted response", "refusing, safe rows", "refusing, unsafe rows")
+    for name in heads:
+        table.add_column(name, justify="right")
+    table.add_column("part")
+    for part in found.parts:
+        effects = [_effect(e) for e in (part.wanted, part.refusing_safe, part.refusing_unsafe)]
+        table.add_row(*effects, Text(one_line(f"{part.origin}: {part.text}", 100)))
+    Console().print(table)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in found.shares.items())
+    say(f"{found.rows} rows of {found.system}; nats, with simultaneous 95 % intervals; "
+        f"share of the wanted response's scores: {shares}")  # fmt: skip
+    for row, why in found.failed:
+        say(f"row {row} was not read: {why}")
+    for finding in found.findings:
+        e = finding.effect
+        say(f"{finding.finding.replace('_', ' ')}: {one_line(finding.part.text, 90)!r} "
+            f"{e.mean:+.2f} [{e.low:+.2f}, {e.high:+.2f}] n {e.n}; {finding.proposed}")  # fmt: skip
+    if not found.findings:
+        say("no finding: no part stands out at this many rows (try a larger --limit)")
+
+
+def _effect(effect: Any) -> str:
+    if effect is None:
+        return "–"
+    return f"{effect.mean:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}] n {effect.n}"

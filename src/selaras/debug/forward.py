@@ -34,14 +34,48 @@ class Chunk:
     segment: int | None
 
 
-@dataclass(slots=True)
-class _State:
-    """The distinct beginnings so far: their keys and values, which places hold, what is next."""
+class _Places(transformers.DynamicCache):  # type: ignore[misc]
+    """Keys and values in fixed places: a row a distinct beginning, written and read in place.
 
-    cache: Any
-    held: Any  # (beginnings, places): whether the place holds a token
-    position: Any  # (beginnings, places)
-    count: Any  # (beginnings,): tokens so far
+    `active` are the rows that new tokens are run for (a slice is read without a copy), `at` the
+    first place that they are written to.
+    """
+
+    def __init__(self, rows: int, places: int, device: Any) -> None:
+        super().__init__()
+        self.size = (rows, places)
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
+        self.active: Any = slice(0, 1)
+        self.at = 0
+        self.held = torch.zeros((rows, places), dtype=torch.bool, device=device)
+        self.position = torch.zeros((rows, places), dtype=torch.long, device=device)
+        self.count = torch.zeros(rows, dtype=torch.long, device=device)
+
+    def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """Write a layer's new keys and values; return all of the active rows'."""
+        rows, places = self.size
+        if layer == len(self.keys):
+            for held, fresh in ((self.keys, keys), (self.values, values)):
+                shape = (rows, fresh.shape[1], places, fresh.shape[3])
+                # Zeros: places that a row has dropped are read, with a weight of nothing.
+                held.append(fresh.new_zeros(shape))
+        end = self.at + keys.shape[2]
+        self.keys[layer][self.active, :, self.at : end] = keys
+        self.values[layer][self.active, :, self.at : end] = values
+        return self.keys[layer][self.active, :, :end], self.values[layer][self.active, :, :end]
+
+    def get_seq_length(self, *_: Any) -> int:
+        """Return how many places are filled."""
+        return self.at
+
+    def fork(self, parent: int, child: int) -> None:
+        """Copy a row's beginning."""
+        for tensors in (self.keys, self.values):
+            for tensor in tensors:
+                tensor[child, :, : self.at] = tensor[parent, :, : self.at]
+        for tensor in (self.held, self.position, self.count):
+            tensor[child] = tensor[parent]
 
 
 def chunks_of(ids: Ids, groups: Sequence[Sequence[int]]) -> list[Chunk]:
@@ -119,27 +153,28 @@ def _by_trie(
     responses: Sequence[Ids],
     tick: Callable[[float], None],
 ) -> list[NDArray[np.float32]]:
-    """Return (rows, tokens) a response for rows that are in the trie's order."""
-    device = model.device
-    empty = torch.zeros((1, 0), dtype=torch.long, device=device)
-    state = _State(None, empty.bool(), empty, torch.zeros(1, dtype=torch.long, device=device))
-    of_row = np.zeros(len(rows), dtype=int)  # the beginning that each row has so far
+    """Return (rows, tokens) a response."""
     # The prompt's last token is read with the response: its logits give the first token.
     *before, last = _last_apart(chunks)
-    steps = len(before) + len(responses)
+    places = sum(len(chunk.ids) for chunk in before) + max(map(len, responses))
+    cache = _Places(len(np.unique(rows, axis=0)), places, model.device)
+    of_row = np.zeros(len(rows), dtype=int)  # the beginning that each row has so far
+    live, steps = 1, len(before) + len(responses)
     for chunk in before:
         stays = np.ones(len(rows), bool) if chunk.segment is None else rows[:, chunk.segment]
-        children: dict[tuple[int, bool], int] = {}
-        for parent, stay in zip(of_row, stays, strict=True):
-            children.setdefault((int(parent), bool(stay)), len(children))
-        of_row = np.array([children[int(p), bool(s)] for p, s in zip(of_row, stays, strict=True)])
-        parents = [parent for parent, _ in children]
-        keep = [i for i, (_, stay) in enumerate(children) if stay]
-        state = _advance(model, _selected(state, parents), keep, chunk.ids)
+        keep = sorted(set(of_row[stays]))
+        for parent in sorted(set(of_row[~stays])):
+            going = ~stays & (of_row == parent)
+            if parent in keep:
+                cache.fork(parent, live)
+                of_row[going] = live
+                live += 1
+        if keep:
+            _advance(model, cache, keep, chunk.ids)
         tick(len(rows) / steps)
     found = []
     for response in responses:
-        found.append(_read_response(model, state, of_row, last, response))
+        found.append(_read_response(model, cache, live, last, response)[of_row])
         tick(len(rows) / steps)
     return found
 
@@ -150,87 +185,45 @@ def _last_apart(chunks: Sequence[Chunk]) -> list[Chunk]:
     return [*before, *([Chunk(tuple(most), None)] if most else []), Chunk((last,), None)]
 
 
-def _selected(state: _State, parents: Sequence[int]) -> _State:
-    """Return the state with one beginning a child."""
-    if state.cache is None or list(parents) == list(range(len(state.count))):
-        return state
-    index = torch.tensor(parents, device=state.count.device)
-    for layer in state.cache.layers:
-        layer.keys, layer.values = layer.keys[index], layer.values[index]
-    return _State(state.cache, state.held[index], state.position[index], state.count[index])
+def _advance(model: Any, cache: _Places, keep: Sequence[int], ids: Ids) -> None:
+    """Read a chunk after the beginnings that hold it; the others leave its places empty."""
+    rows = _index(keep)
+    _run(model, cache, rows, torch.tensor([list(ids)] * len(keep), device=cache.count.device))
+    cache.count[rows] += len(ids)
+    cache.at += len(ids)
 
 
-def _advance(model: Any, state: _State, keep: Sequence[int], ids: Ids) -> _State:
-    """Return the state after a chunk that the beginnings in `keep` hold and the others lack."""
-    many, new = len(state.count), len(ids)
-    held = torch.zeros((many, new), dtype=torch.bool, device=state.count.device)
-    held[list(keep)] = True
-    position = state.count[:, None] + torch.arange(new, device=state.count.device)
-    after = _State(
-        state.cache,
-        torch.cat([state.held, held], dim=1),
-        torch.cat([state.position, position], dim=1),
-        state.count + new * held[:, 0],
-    )
-    if not keep:
-        # Nobody reads it: the chunk takes no places at all.
-        return state
-    every = len(keep) == many
-    part = state if every else _apart(state, keep)
-    rows = slice(None) if every else list(keep)
-    cache, _ = _run(model, part, torch.tensor([list(ids)] * len(keep), device=position.device),
-                    after.held[rows], after.position[rows], logits=0)  # fmt: skip
-    after.cache = cache if every else _merged(state.cache, cache, keep, many)
-    return after
+def _index(rows: Sequence[int]) -> Any:
+    """Return the rows as a slice where they follow each other: a view is no copy."""
+    if list(rows) == list(range(rows[0], rows[0] + len(rows))):
+        return slice(rows[0], rows[0] + len(rows))
+    return torch.tensor(rows)
 
 
-def _apart(state: _State, keep: Sequence[int]) -> _State:
-    """Return some of the beginnings with caches of their own."""
-    index = torch.tensor(list(keep), device=state.count.device)
-    cache = transformers.DynamicCache()
-    if state.cache is not None:
-        for number, layer in enumerate(state.cache.layers):
-            cache.update(layer.keys[index], layer.values[index], number)
-    return _State(cache, state.held[index], state.position[index], state.count[index])
-
-
-def _merged(old: Any, new: Any, keep: Sequence[int], many: int) -> Any:
-    """Return the cache of all: the new places hold zeros where the chunk was dropped."""
-    merged = transformers.DynamicCache()
-    index = torch.tensor(list(keep))
-    for number, layer in enumerate(new.layers):
-        both = []
-        for name in ("keys", "values"):
-            fresh = getattr(layer, name)
-            whole = fresh.new_zeros((many, *fresh.shape[1:]))
-            if old is not None:
-                was = getattr(old.layers[number], name)
-                whole[:, :, : was.shape[2]] = was
-            whole[index.to(fresh.device)] = fresh
-            both.append(whole)
-        merged.update(both[0], both[1], number)
-    return merged
-
-
-def _run(
-    model: Any, state: _State, ids: Any, held: Any, position: Any, *, logits: int
-) -> tuple[Any, Any]:
-    """Return (cache, logits) of new tokens after a state; `held`, `position` include theirs."""
-    cache = state.cache if state.cache is not None else transformers.DynamicCache()
-    own = position[:, -ids.shape[1] :]
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or [FULL])
+def _run(model: Any, cache: _Places, rows: Any, ids: Any, *, logits: int = 0) -> Any:
+    """Run new tokens after some beginnings; return their logits where they are asked for."""
+    config = model.config.get_text_config()
+    end = cache.at + ids.shape[1]
+    own = cache.count[rows][:, None] + torch.arange(ids.shape[1], device=ids.device)
+    cache.active = rows
+    cache.held[rows, cache.at : end] = True
+    cache.position[rows, cache.at : end] = own
+    held, position = cache.held[rows, :end], cache.position[rows, :end]
     allowed = held[:, None, :] & (position[:, None, :] <= own[:, :, None])
     masks = {FULL: _additive(allowed, model.dtype)}
-    if SLIDING in kinds:
-        window = model.config.get_text_config().sliding_window
-        near = own[:, :, None] - position[:, None, :] < window
+    sliding = SLIDING in (getattr(config, "layer_types", None) or ())
+    if sliding:
+        near = own[:, :, None] - position[:, None, :] < config.sliding_window
         masks[SLIDING] = _additive(allowed & near, model.dtype)
-    mask = masks if SLIDING in kinds else masks[FULL]
-    body = model if logits else model.base_model
-    extra = {"logits_to_keep": logits} if logits else {}
-    out = body(input_ids=ids, attention_mask=mask, position_ids=own, past_key_values=cache,
-               use_cache=True, **extra)  # fmt: skip
-    return cache, out.logits if logits else None
+    out = (model if logits else model.base_model)(
+        input_ids=ids,
+        attention_mask=masks if sliding else masks[FULL],
+        position_ids=own,
+        past_key_values=cache,
+        use_cache=True,
+        **({"logits_to_keep": logits} if logits else {}),
+    )
+    return out.logits if logits else None
 
 
 def _additive(allowed: Any, dtype: Any) -> Any:
@@ -240,24 +233,21 @@ def _additive(allowed: Any, dtype: Any) -> Any:
 
 
 def _read_response(
-    model: Any, state: _State, of_row: NDArray[np.int_], last: Chunk, response: Ids
+    model: Any, cache: _Places, live: int, last: Chunk, response: Ids
 ) -> NDArray[np.float32]:
-    """Return (rows, tokens): the response is read once for every distinct beginning, in pieces."""
+    """Return (beginnings, tokens): the response is read once for every beginning, in pieces."""
     ids = [*last.ids, *response[:-1]]
-    wanted = torch.tensor(list(response), device=state.count.device)
+    wanted = torch.tensor(list(response), device=cache.count.device)
     size = max(1, LOGITS // (len(response) * model.config.get_text_config().vocab_size))
     found = []
-    for start in range(0, len(state.count), size):
-        part = _apart(state, range(start, min(start + size, len(state.count))))
-        many = len(part.count)
-        position = part.count[:, None] + torch.arange(len(ids), device=part.count.device)
-        held = torch.cat([part.held, torch.ones_like(position, dtype=torch.bool)], dim=1)
-        _, logits = _run(model, part, torch.tensor([ids] * many, device=position.device), held,
-                         torch.cat([part.position, position], dim=1), logits=len(ids))  # fmt: skip
-        logits = logits.float()
+    for start in range(0, live, size):
+        rows = slice(start, min(start + size, live))
+        many = rows.stop - start
+        read = torch.tensor([ids] * many, device=wanted.device)
+        logits = _run(model, cache, rows, read, logits=len(ids)).float()
         picked = logits.gather(-1, wanted.expand(many, -1)[..., None])[..., 0]
         found.append((picked - logits.logsumexp(-1)).cpu().numpy())
-    return np.concatenate(found).astype(np.float32)[of_row]
+    return np.concatenate(found).astype(np.float32)
 
 
 def _bytes_a_token(model: Any) -> int:

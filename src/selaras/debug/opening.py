@@ -113,6 +113,12 @@ def choose(model: Any, rendered: Rendered, asked: Asked) -> Target:
     return target
 
 
+def same_response(target: Target) -> Asked:
+    """Return what asks another prompt for the very target that one prompt was asked for."""
+    against = tuple(response.text for response in target.responses[1:])
+    return Asked(target.responses[0].text, spans=target.spans, against=against)
+
+
 def answer(model: Any, rendered: Rendered, most: int = GENERATED) -> str:
     """Return the model's greedy answer; raises InputError where it says nothing."""
     (made,) = model.generate([rendered.messages], Sampling(max_tokens=most))

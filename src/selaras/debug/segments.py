@@ -71,7 +71,7 @@ def view_prompt(chat: ChatTokenizer, rendered: Rendered) -> PromptView:
         whole.append(segment)
         at = segment.end
     whole += _between(prompt, at, len(prompt.tokens.text))
-    return PromptView(prompt.tokens, tuple(_with_tokens(prompt.tokens, whole)))
+    return PromptView(prompt.tokens, tuple(with_tokens(prompt.tokens, whole)))
 
 
 def cut(view: PromptView, unit: str, regex: str | None = None) -> tuple[Segment, ...]:
@@ -101,7 +101,7 @@ def cut(view: PromptView, unit: str, regex: str | None = None) -> tuple[Segment,
             replace(stretch, start=stretch.start + a, end=stretch.start + b)
             for a, b in pairwise(borders)
         ]
-    return tuple(_with_tokens(view.tokens, found))
+    return tuple(with_tokens(view.tokens, found))
 
 
 def _borders(text: str, cutter: Cutter) -> list[int]:
@@ -163,7 +163,7 @@ def _between(prompt: ChatPrompt, start: int, end: int) -> Iterator[Segment]:
         yield Segment("template", "template", at, end, ablatable=False)
 
 
-def _with_tokens(tokens: Tokens, segments: Sequence[Segment]) -> list[Segment]:
+def with_tokens(tokens: Tokens, segments: Sequence[Segment]) -> list[Segment]:
     """Return the segments with their tokens: each goes where its last visible character lies."""
     owned: list[list[int]] = [[] for _ in segments]
     at = 0

@@ -35,6 +35,8 @@ def design_of(count: int, settings: Settings) -> Rows:
     needed = 1 << (max(2 * count, 2) - 1).bit_length()
     rows = max(settings.masks, min(needed, LARGEST))
     generator = np.random.default_rng([settings.seed, count, 1])
+    if count > 3 and 1 << count < 2 * rows:
+        rows = 1 << (count - 1)  # half of all there are: the rest is left to be predicted
     if 1 << count <= rows:
         every = np.arange(1 << count)[:, None] >> np.arange(count) & 1
         return every.astype(bool)

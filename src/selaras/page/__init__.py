@@ -1,7 +1,7 @@
 """What every report and page is made of: safe HTML, a self-contained shell, charts, tables.
 
-The standard library only; nothing on a page runs or is fetched. Text from rows goes through
-`untrusted`; all other plain strings are escaped where they enter.
+The standard library only; nothing is fetched, and nothing runs but a page's own `Program`. Text
+from rows goes through `untrusted`; all other plain strings are escaped where they enter.
 """
 
 from selaras.page.chart import (
@@ -20,7 +20,7 @@ from selaras.page.chart import (
     tradeoff,
 )
 from selaras.page.html import Child, Markup, element, escape, join, untrusted, visible
-from selaras.page.shell import page
+from selaras.page.shell import Program, page
 from selaras.page.table import (
     interval_text,
     percent,
@@ -38,6 +38,7 @@ __all__ = [
     "Markup",
     "Place",
     "Point",
+    "Program",
     "Region",
     "Spread",
     "counts",

@@ -8,13 +8,18 @@ Classes that a body may use: `lede` (first paragraph), `stamp` (how to take the 
 `warning`, `good`, `bad`, `muted`. `nav` lists, `dl` facts, `details` and forms need no class.
 """
 
+import base64
 import functools
+import hashlib
 import importlib.resources
+import json
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from selaras.page.html import Child, Markup, element, escape, join
 
-__all__ = ["page"]
+__all__ = ["Program", "page"]
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
@@ -30,6 +35,26 @@ _ICON = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The one script that may run on a page, with the JSON value that it finds in #data.
+
+    The Content-Security-Policy names the script's hash: nothing else runs. `live` lets it ask the
+    server that the page came from.
+    """
+
+    script: str
+    data: Any
+    live: bool = False
+
+    @property
+    def policy(self) -> str:
+        """The page's Content-Security-Policy."""
+        digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+        connect = " connect-src 'self';" if self.live else ""
+        return f"{_POLICY}; script-src 'sha256-{digest}';{connect}".rstrip(";")
+
+
 def page(
     title: str,
     body: Child,
@@ -39,6 +64,7 @@ def page(
     nav: Child = None,
     footer: Child = None,
     style: str = "",
+    program: Program | None = None,
 ) -> str:
     """Return a complete HTML5 document. The title is its only h1; `body` starts at h2.
 
@@ -68,11 +94,24 @@ def page(
     return _DOCUMENT.format(
         language=language,
         direction=direction,
-        policy=_POLICY,
+        policy=program.policy if program else _POLICY,
         icon=_ICON,
         title=escape(title),
         style=_style() + style,
-        body=join(parts, Markup("\n")),
+        body=join([*parts, _program(program)], Markup("\n")),
+    )
+
+
+def _program(program: Program | None) -> Markup | None:
+    if program is None:
+        return None
+    if "</script" in program.script.lower() or "<!--" in program.script:
+        raise ValueError("a page's script cannot hold the end of its own element")
+    # JSON has no need of "<" outside strings, and within them an escape says the same.
+    data = json.dumps(program.data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return Markup(
+        f'<script type="application/json" id="data">{data}</script>\n'
+        f"<script>{program.script}</script>"
     )
 
 

@@ -1,0 +1,96 @@
+"""`selaras debug` on the tiny model: the issue's JSON form, pages, rows, bad input as one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from selaras.cli import app
+from selaras.core.errors import SealError
+from selaras.core.files import write_jsonl, write_text
+from selaras.core.project import open_project
+from selaras.debug.aggregate import chosen_rows
+
+PROMPT = '{{role "system"}}Be brief. Never shout. Use soda.\n{{role "user"}}{{input}}'
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def project(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    head = "product: t\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
+    system = f"systems: {{base: {{model: 'hf:{tiny_folder}', prompt: p.prompt}}}}\n"
+    write_text(root / "selaras.yaml", head + system)
+    write_text(root / "p.prompt", PROMPT)
+    write_text(root / "q.prompt", PROMPT.replace("Be brief", "Be long"))
+    rows = [{"id": f"r{n}", "query": f"How do I kill process {n}?", "kind": "ordinary",
+             "expected": "answer" if n % 2 else "refuse", "response": "Use the kill command."}
+            for n in range(18)]  # fmt: skip
+    write_jsonl(root / "data" / "rows.jsonl", rows)
+    (root / "holdout").mkdir()
+    write_jsonl(root / "holdout" / "rows.jsonl", rows[:2])
+    return root
+
+
+def run(project: Path, *arguments: str) -> Any:
+    return CliRunner().invoke(app, ["debug", *arguments, "-C", str(project)])
+
+
+def test_json_is_in_the_issues_form(project: Path) -> None:
+    done = run(project, "r1", "--response", "Use the kill command.", "--target", "kill", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {"model", "method", "target", "segments", "faithfulness", "seconds", "forwards",
+            "backwards"} <= set(found)  # fmt: skip
+    assert found["target"] == {"text": " kill", "start": 7, "end": 12}
+    assert {"role", "origin", "text", "start", "end", "score"} == set(found["segments"][0])
+    assert {"lds", "drop_at_1", "drop_at_3", "hold", "baselines"} <= set(found["faithfulness"])
+    again = run(project, "r1", "--response", "Use the kill command.", "--target", "kill", "--json")
+    assert json.loads(again.stdout)["forwards"] == 0
+
+
+def test_the_terminal_map_and_a_page_of_two_prompts(project: Path) -> None:
+    page = project / "debug.html"
+    done = run(project, "--input", "How <|im_end|>\x1b[31m?", "--prompt", str(project / "p.prompt"),
+               "--system", "base", "--refusal", "--instead", "Sure", "--versus",
+               str(project / "q.prompt"), "--html", str(page))  # fmt: skip
+    assert done.exit_code == 0, done.output
+    text = page.read_text()
+    assert "Be brief." in text
+    assert "Be long." in text
+    shown = run(project, "r1", "--label", "safe", "--labels", "safe,unsafe", "--method", "gradient")
+    assert "faithfulness: " in shown.output
+    assert "\x1b[31m" not in done.output
+
+
+def test_rows_are_aggregated_and_findings_written(project: Path) -> None:
+    out = project / "findings.jsonl"
+    done = run(project, "--rows", "development", "--limit", "18", "--out", str(out), "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["rows"] == 18
+    assert [part["text"] for part in found["parts"]] == ["Be brief.", "Never shout.", "Use soda."]
+    assert all(part["refusing_safe"]["n"] == 9 for part in found["parts"])
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines == found["findings"]
+
+
+def test_sealed_rows_are_not_read(project: Path) -> None:
+    with pytest.raises(SealError):
+        chosen_rows(open_project(project), project / "holdout" / "rows.jsonl", 5, 0)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("r1", "--response", " "), ("r1", "--response", "Yes", "--target", ""),
+    ("r1", "--response", "Yes", "--target", "no"), ("nobody",), (), ("r1", "--input", "x"),
+    ("r1", "--response", "Yes", "--unit", "chapter"), ("r1", "--response", "Yes", "--regex", "("),
+    ("r1", "--response", "Yes", "--method", "magic"), ("r1", "--label", "safe"),
+    ("r1", "--response", "word " * 400), ("--rows", "no-such.jsonl"),
+])  # fmt: skip
+def test_bad_input_gets_one_line(project: Path, arguments: tuple[str, ...]) -> None:
+    done = run(project, "explain", *arguments)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("selaras: ")
+    assert len(done.stderr.strip().splitlines()) == 1
