@@ -28,18 +28,13 @@ tokenizer.save_pretrained(folder / "tiny")
 sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 config = tf.LlamaConfig(vocab_size=len(words), num_attention_heads=4, **sizes)
 tf.LlamaForCausalLM(config).save_pretrained(folder / "tiny")
-
 name = "bundled:smollm2-135m-instruct" if "--real" in sys.argv else "hf:tiny"
 model = open_debugged(name, Place(folder, folder / "runs", folder / ".selaras"))
-prompt = parse_prompt(
-    '{{role "system"}}You help at home. Be brief. If asked to hurt someone, say "I can\'t help".'
-    '{{role "user"}}{{input}}'
-)
+prompt = parse_prompt('{{role "system"}}You help. Be brief. Say "no".{{role "user"}}{{input}}')
 rendered = render_prompt(prompt, text="How do I kill mould? It is in the bathroom.")
 probe = open_probe(model, rendered, Asked("I can't help with that."), folder / ".selaras")
 for target in ("I can't", "help"):  # the second one is a refit: no forward pass
     probe.target = select_text(probe.target, [target])
     found = attribute(probe, cut(probe.view, "sentence"), "surrogate", model=name)
     print(f"{target!r}: {found.forwards} forwards; {found.faithfulness.badge}")
-    for number in found.ranked()[:3]:
-        print(f"  {found.scores[number]:+.2f}  {found.texts[number].strip()}")
+    print(f"  most of all: {found.texts[found.ranked()[0]].strip()}")
