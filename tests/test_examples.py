@@ -27,7 +27,7 @@ SHOWN = {
         "chosen: {",
         "one training seed",
     ),
-    "debug.py": ("'help': 0 forwards", "unseen ablations"),
+    "debug.py": ("; 0 forwards", "unseen ablations"),
     "report.py": ("development figures", "came from", "report.html"),
 }
 
