@@ -145,3 +145,16 @@ def test_without_its_extra_it_says_which_one() -> None:
     assert done.returncode == 2
     assert "pip install 'selaras[studio]'" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_serving_to_others_is_said(project: Path, run: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("selaras.studio.serve.serve", lambda *given, **more: None)
+    alone = run("rate", "serve")
+    assert "warning" not in alone.stderr
+    assert "/lead/" in alone.stderr
+    told = run("rate", "serve", "--host", "0.0.0.0", "--name", "rate.example.org")
+    assert "warning: 0.0.0.0 is reached from other machines; without TLS" in told.stderr
+    assert "rate.example.org" in told.stderr
+    nameless = run("rate", "serve", "--host", "0.0.0.0")
+    assert nameless.exit_code == 2
+    assert "--name" in nameless.stderr

@@ -191,6 +191,7 @@ def serve(
     folder: ProjectOption = Path(),
 ) -> None:
     """Serve the rating page, on this machine alone unless --host says otherwise."""
+    from selaras.core.errors import InputError
     from selaras.core.loopback import is_loopback
     from selaras.policy import load_policies
     from selaras.rating.guides import refresh as refreshed
@@ -198,6 +199,11 @@ def serve(
     from selaras.studio.serve import serve as run
 
     project = open_project_at(folder)
+    if host in ("0.0.0.0", "::") and not names:  # noqa: S104 - asked for, and warned about
+        raise InputError(
+            f"{host} is no name that a browser asks for", field="--host",
+            fix="say which it is reached by: --name rate.example.org",
+        )  # fmt: skip
     with opened_store(project) as store:
         with store.writing() as connection:
             opened = refreshed(connection, load_policies(project))
