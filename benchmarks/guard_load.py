@@ -29,7 +29,7 @@ from typing import Any
 from guard_client import Client, at_rate, process, upstream
 from measure import ROOT, alternating, arguments, finish, peer, peers_option, pin, report, versions
 
-SECONDS, QUICK_SECONDS = 7.5, 2.0
+SECONDS, QUICK_SECONDS = 5.0, 2.0
 TURNS, QUICK_TURNS = 3, 1
 QUESTIONS = [f"How do I get {what} out of a {where} without damage?"
              for what in ("wine", "ink", "mould", "rust", "glue")
@@ -147,7 +147,8 @@ async def latency(port: int, pid: int, count: int, rate: float, stream: bool) ->
     took = await at_rate(client, count, rate, QUESTIONS, stream)
     client.close()
     cuts = statistics.quantiles(took, n=100)
-    return {"p50_ms": cuts[49] * 1e3, "p99_ms": cuts[98] * 1e3,
+    return {"failed": float(count - len(took)),
+            "p50_ms": cuts[49] * 1e3, "p99_ms": cuts[98] * 1e3,
             "cpu_ms": (cpu_seconds(pid) - before) / count * 1e3}  # fmt: skip
 
 
@@ -155,6 +156,7 @@ def summed(way: str, stream: bool, found: dict[Any, list[dict[str, float]]]) -> 
     """Return a row: medians over turns, and what the way adds to `direct` of the same turn."""
     own, floor = found[way, stream], found["direct", stream]
     row: dict[str, Any] = {"name": way, "ours": way.startswith("selaras"), "stream": stream}
+    row["failed"] = sum(turn["failed"] for turn in own)
     for figure in ("p50_ms", "p99_ms", "cpu_ms"):
         row[figure] = round(statistics.median(turn[figure] for turn in own), 2)
     for figure in ("p50_ms", "p99_ms"):
@@ -168,13 +170,14 @@ def shown(result: dict[str, Any]) -> str:
     """Return the figures as a table."""
     lines = [f"{result['rate']:g} requests a second, instant upstream; ms, medians of turns",
              f"{'way':<36}{'answer':<9}{'p50':>8}{'p99':>8}{'added p50':>11}{'[range]':>16}"
-             f"{'added p99':>11}{'[range]':>18}{'CPU ms':>8}"]  # fmt: skip
+             f"{'added p99':>11}{'[range]':>18}{'CPU ms':>8}{'failed':>8}"]  # fmt: skip
     for row in result["rows"]:
         lines.append(
             f"{row['name']:<36}{'stream' if row['stream'] else 'whole':<9}{row['p50_ms']:>8.2f}"
             f"{row['p99_ms']:>8.2f}{row['added_p50_ms']:>11.2f}"
             f"{row['added_p50_ms_range']!s:>16}{row['added_p99_ms']:>11.2f}"
             f"{row['added_p99_ms_range']!s:>18}{row['cpu_ms']:>8.2f}"
+            f"{row['failed']:>8.0f}"
         )
     return "\n".join([*lines, *(f"left out: {reason}" for reason in result["left_out"])])
 
