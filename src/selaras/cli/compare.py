@@ -52,7 +52,7 @@ def compare(
     from selaras.core.errors import InputError
     from selaras.core.files import write_text
     from selaras.evaluate.cells import compare_cells
-    from selaras.evaluate.compare import changed_between
+    from selaras.evaluate.compare import changed_between, only_rows
     from selaras.report import comparisons
     from selaras.report.compare_html import render_comparison
     from selaras.report.export import export as write_export
@@ -66,7 +66,7 @@ def compare(
         if any(one.manifest.seal is None for one in stage.runs_named(project, runs)):
             raise InputError("these are development rows, which are open", fix="leave --open out")
         say(f"{len(stage.open_rows(project, opened))} sealed rows are open; they count no more")
-    found = [_only(one, policy, kind, use_case) for one in stage.runs_named(project, runs)]
+    found = [only_rows(one, policy, kind, use_case) for one in stage.runs_named(project, runs)]
     paired = comparisons(found)
     texts = open_texts(project, found) if html or export else {}
     rows = side_by_side(found, texts)
@@ -93,30 +93,6 @@ def compare(
     print_flips(rows, [line.label for line in measured(found).lines])
     for line in changed:
         say(f"warning: {line}")
-
-
-def _only(evaluation: Any, policy: str | None, kind: str | None, use_case: str | None) -> Any:
-    """Return the evaluation over the rows that are asked for; raises InputError for none."""
-    from selaras.core.errors import InputError
-    from selaras.evaluate.store import with_rows
-
-    wanted = {"policy": policy, "kind": kind, "use case": use_case}
-    asked = {name: value for name, value in wanted.items() if value is not None}
-    if not asked:
-        return evaluation
-    shown = with_rows(
-        evaluation,
-        lambda row: (
-            (policy is None or policy in row.policies)
-            and (kind is None or kind.replace("-", "_") == row.kind)
-            and (use_case is None or use_case == row.use_case)
-        ),
-        "only rows of " + ", ".join(f"{name} {value}" for name, value in asked.items()),
-    )
-    if not shown.judged:
-        told = ", ".join(f"{name} {value!r}" for name, value in asked.items())
-        raise InputError(f"{evaluation.name} was measured on no row of {told}")
-    return shown
 
 
 def _flip(side: Any, runs: list[str]) -> dict[str, Any]:

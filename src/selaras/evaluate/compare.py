@@ -8,7 +8,7 @@ from typing import Any
 from selaras.core.errors import InputError
 from selaras.core.records import Expected, Kind
 from selaras.evaluate.figures import Judged, expected_is, graded, is_full, kind_is, scale_of
-from selaras.evaluate.store import Evaluation
+from selaras.evaluate.store import Evaluation, with_rows
 from selaras.stats import PairedDifference, holm, paired_difference, paired_means
 
 LEVEL = 0.05
@@ -86,6 +86,32 @@ def check_alike(before: Evaluation, after: Evaluation) -> None:
         raise InputError(
             f"{pair} were judged by different judges", fix="evaluate both with the same judge"
         )
+
+
+def only_rows(
+    evaluation: Evaluation, policy: str | None, kind: str | None, use_case: str | None
+) -> Evaluation:
+    """Return the evaluation over rows of a policy, kind and use case, as far as they are given.
+
+    Raises InputError where it was measured on no such row.
+    """
+    wanted = {"policy": policy, "kind": kind, "use case": use_case}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    if not asked:
+        return evaluation
+    shown = with_rows(
+        evaluation,
+        lambda row: (
+            (policy is None or policy in row.policies)
+            and (kind is None or kind.replace("-", "_") == row.kind)
+            and (use_case is None or use_case == row.use_case)
+        ),
+        "only rows of " + ", ".join(f"{name} {value}" for name, value in asked.items()),
+    )
+    if not shown.judged:
+        told = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+        raise InputError(f"{evaluation.name} was measured on no row of {told}")
+    return shown
 
 
 def same_checks(before: Evaluation, after: Evaluation) -> bool:
