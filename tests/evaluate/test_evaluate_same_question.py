@@ -6,6 +6,7 @@ import pytest
 
 from fixtures.projects import make_project, row
 from selaras.core.files import write_jsonl
+from selaras.core.progress import SILENT
 from selaras.core.project import Project
 from selaras.core.records import Query
 from selaras.evaluate import Budget, BudgetSpentError, Terms, same_question
@@ -31,7 +32,14 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_yes_no_and_no_answer(project: Project) -> None:
-    assert same_question(JUDGE, project)(PAIRS) == [True, False, None]
+    told: list[str] = []
+
+    class Told:
+        task = staticmethod(SILENT.task)
+        say = staticmethod(told.append)
+
+    assert same_question(JUDGE, project, progress=Told())(PAIRS) == [True, False, None]
+    assert told == ["the judge could not say of 1 of 3 pairs"]
 
 
 def test_what_was_asked_is_not_asked_again(project: Project) -> None:

@@ -71,7 +71,7 @@ def audit(
         raise InputError("--judge is asked about a project's evaluation_sets, and there is none",
                          path=folder)  # fmt: skip
     with showing() as progress:
-        terms = Terms(Budget(max_calls, max_cost))
+        terms = Terms(Budget(max_calls, max_cost), retry_errors=True)
         same = same_question(judge, project, terms, progress) if judge and project else None
         options = AuditOptions(tuple(reference or ()), embedder, same)
         if data or project is None:

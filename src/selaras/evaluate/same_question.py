@@ -55,6 +55,8 @@ def same_question(
             progress,
             "asking the judge",
         )
+        if silent := sum(reply.label is None for reply in replies):
+            progress.say(f"the judge could not say of {silent} of {len(replies)} pairs")
         return [None if reply.label is None else reply.label == "Yes" for reply in replies]
 
     return ask_same
