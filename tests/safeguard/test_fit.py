@@ -11,6 +11,7 @@ from selaras.core.project import open_project
 from selaras.core.system import SystemSpec
 from selaras.data import open_development
 from selaras.evaluate import development_suite, evaluate, open_system
+from selaras.evaluate.attacks import ATTACKS
 from selaras.policy import builtin_text
 from selaras.safeguard.features import windows
 from selaras.safeguard.fit import FitSettings, TooFewRowsError, fit_guard
@@ -148,3 +149,11 @@ def test_the_project_schema_knows_a_guard(project):
     text = text.replace('"scripted:script.jsonl"', '"scripted:script.jsonl", guard: guards/g.yaml')
     (project.root / "selaras.yaml").write_text(text)
     assert open_project(project.root).system_spec("base").guard == "guards/g.yaml"
+
+
+def test_a_classifier_reads_what_is_encoded(project):
+    guard = open_guard(project, fit_guard(project, SETTINGS).file)
+    for row in open_development(project).rows:
+        plain = guard.check_query(row.query)
+        coded = guard.check_query(ATTACKS["base64"](row.query))
+        assert coded.score >= plain.score - 1e-6

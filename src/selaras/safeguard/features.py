@@ -1,11 +1,12 @@
 """What a classifier reads of a text: its embedding, or what the guarded model holds inside.
 
-A long text is read window by window, so that nothing hides behind a harmless beginning; the
-strongest window counts. A probe reads the conversation as the model itself reads it.
+A long text is read window by window, so that nothing hides behind a harmless beginning, and once
+more in every other reading that the rules make of it (decoded, joined, digits as letters); the
+strongest one counts. A probe reads the conversation as the model itself reads it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from selaras.core.late import resolve
 from selaras.core.records import Conversation, Message
 from selaras.models.protocol import Embedder, Model
 from selaras.safeguard.outcome import Material, Side
+from selaras.safeguard.views import views
 
 # Encoders by the name of their tier: an opener without arguments.
 ENCODERS = {
@@ -67,7 +69,10 @@ class Embedded:
         return self.tier == "static"
 
     def read(self, materials: Sequence[Material], side: Side) -> tuple[Vectors, list[int]]:
-        cut = [windows(material.text) for material in materials]
+        cut = [
+            [window for text in readings(material.text) for window in windows(text)]
+            for material in materials
+        ]
         owners = [i for i, own in enumerate(cut) for _ in own]
         vectors = self._encoder.embed([window for own in cut for window in own])
         if side == "response":
@@ -103,8 +108,14 @@ class Probed:
         return {"tier": "probe", "model": self.name, "encoder": model, "layer": self.layer}
 
     def read(self, materials: Sequence[Material], side: Side) -> tuple[Vectors, list[int]]:
-        states: Vectors = self.states(materials, side, [self.layer])[:, 0]
-        return states, list(range(len(materials)))
+        own = [
+            replace(material, text=text, conversation=_said(material, text, side))
+            for material in materials
+            for text in readings(_last(material, side))
+        ]
+        owners = [i for i, each in enumerate(materials) for _ in readings(_last(each, side))]
+        states: Vectors = self.states(own, side, [self.layer])[:, 0]
+        return states, owners
 
     def states(self, materials: Sequence[Material], side: Side, layers: Sequence[int]) -> Vectors:
         """Return the states after several layers, shape (materials, layers, width)."""
@@ -138,6 +149,16 @@ def talk_of(material: Material, side: Side) -> Conversation:
     return (*material.conversation, Message(role="assistant", content=material.text))
 
 
+def readings(text: str) -> list[str]:
+    """Return the text as it stands, and whatever else it can be read as.
+
+    >>> readings("Hello."), readings("h3ll0 th3r3")
+    (['Hello.'], ['h3ll0 th3r3', 'hello there'])
+    """
+    _, *others = views(text)
+    return [text, *others]
+
+
 def windows(text: str) -> list[str]:
     """Return the text in overlapping windows; a short one is one window.
 
@@ -157,6 +178,21 @@ def same_encoder(expected: Mapping[str, Any] | None, found: Mapping[str, Any], w
             f"the classifier was fitted on other vectors than {what} gives here",
             fix="fit it again: selaras guard fit",
         )
+
+
+def _last(material: Material, side: Side) -> str:
+    """Return what a probe may read otherwise: the response, or the last turn that asks."""
+    if side == "response" or not material.conversation:
+        return material.text
+    return material.conversation[-1].content
+
+
+def _said(material: Material, text: str, side: Side) -> Conversation:
+    """Return the conversation with its last turn read so, on the side of what is asked."""
+    if side == "response" or not material.conversation:
+        return material.conversation
+    *before, last = material.conversation
+    return (*before, last.model_copy(update={"content": text}))
 
 
 def _asked(conversation: Conversation) -> str:
