@@ -13,6 +13,7 @@ from selaras.prompt.asking import ask_json
 from selaras.prompt.critique import draft_critiques
 from selaras.prompt.edit import OPS, PrincipleEdit, apply_edit, edit_schema, read_edit
 from selaras.prompt.feedback import Feedback, add_feedback, feedback_path, read_feedback
+from selaras.prompt.gates import gates, passes
 from selaras.prompt.principles import fused, improve_by_principle
 from selaras.prompt.rewrite import editable, improve_by_rewrite, rewritten
 from selaras.template import parse_prompt, write_prompt
@@ -222,6 +223,17 @@ def test_a_rewrite_that_drops_a_placeholder_is_never_accepted(editor) -> None:
         rewritten(raw, editable(raw), "Sum up {{Article}}: {{query}}")
     kept = rewritten(raw, editable(raw), "In one line sum up {{article}} for {{query}}")
     assert kept.variables == {"article", "query"}
+
+
+def test_a_frozen_span_on_lines_of_its_own_is_put_back_byte_for_byte() -> None:
+    template = parse_prompt(
+        '{{role "system"}}\nYou help.\n{{! frozen:law }}\nNever give a dose.\n'
+        '{{! /frozen:law }}\nBe kind.\n{{role "user"}}\n{{input}}\n'
+    )
+    child = rewritten(template, editable(template), "Help well. Never give a dose. Be very kind.")
+    assert passes(gates(template, child))
+    assert "Help well." in child.body
+    assert "Be very kind." in child.body
 
 
 def test_critiques_are_drafted_against_the_policys_exact_words(editor) -> None:

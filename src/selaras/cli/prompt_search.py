@@ -160,7 +160,8 @@ def _show_found(found: "Optimized") -> None:
     typer.echo(f"{said} ({result.calls} calls; {result.ended})")
     typer.echo(f"run: {found.folder}")
     if result.improved:
-        typer.echo(f"next: selaras prompt prove {found.folder / 'winner.prompt'} --parent PARENT")
+        parent = found.manifest.config["prompt"]
+        typer.echo(f"next: selaras prompt prove {found.folder / 'winner.prompt'} --parent {parent}")
 
 
 def _figures(candidate: "Candidate") -> str:

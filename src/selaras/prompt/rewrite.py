@@ -134,7 +134,8 @@ def rewritten(template: PromptTemplate, stretch: Stretch, text: str) -> PromptTe
     for kept, source in stretch.frozen.items():
         if text.count(kept) != 1:
             raise ValueError(f"these words have to stay exactly, once: {kept!r}")
-        text = text.replace(kept, source.strip("\n") if "\n" not in text else source)
+        # A mark that was alone on its line has to be so again: its line goes with it.
+        text = text.replace(kept, f"\n{source}" if source.endswith("\n") else source)
     body = template.body
     before, after = body[: stretch.start], body[stretch.end :]
     lead = body[stretch.start : stretch.end]
