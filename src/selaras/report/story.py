@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from selaras.core.project import Project
 from selaras.core.records import Expected, Kind
+from selaras.data import DEVELOPMENT_FIGURES
 from selaras.evaluate import Comparison, Evaluation, GateState, gate_states, gate_words
 from selaras.evaluate.calibration import calibration_of
-from selaras.evaluate.gate import not_held_out
+from selaras.evaluate.gate import not_held_out, suite_of
 from selaras.page import percent
 from selaras.report.model import (
     KIND_WORDS,
@@ -226,6 +227,8 @@ def _scope(table: Measured, project: Project | None) -> str:
         held = f"this holds for the {rows} held-out rows{made_of} and rows like them"
         seen = [line for line in table.lines if not_held_out(line.evaluation)]
         held += f", which were not held out for {_names(seen)}" if seen else ""
+    elif (suite := suite_of(table.reference.evaluation)) and table.stamp != DEVELOPMENT_FIGURES:
+        held = f"these are figures on {suite}, {rows} rows{made_of}, and hold for rows like them"
     else:
         held = (
             f"these are development figures, on {rows} rows{made_of} that tuning and choosing may "
@@ -345,12 +348,14 @@ def _launch(table: Measured, states: States) -> str:
     if not gates:
         return ""
     criteria = f"the launch {'criteria' if len(gates) > 1 else 'criterion'} ({listed(gates)})"
-    if not table.held_out:
+    sealed = any(state.gate.suite is None for state in states[table.reference.label])
+    if not table.held_out and sealed:
         return f"development figures cannot meet {criteria}: measure on sealed rows before a launch"
     passed = [line for line in table.lines if all(s.state == "met" for s in states[line.label])]
     if passed:
         verb = "meets" if len(passed) == 1 else "meet"
-        return f"{_names(passed)} {verb} {criteria} on the sealed rows, which is all that they ask"
+        where = "the sealed rows" if sealed else "the rows that they name"
+        return f"{_names(passed)} {verb} {criteria} on {where}, which is all that they ask"
     undecided = [
         line for line in table.lines if all(s.state != "not met" for s in states[line.label])
     ]
