@@ -18,6 +18,7 @@ SHOWN = {
     "evaluate.py": ("careful over_refusal_rate", "(Holm)", "2 looks used"),
     "gate.py": ("met: compliance", "not met: over-refusal", "independent rows would do"),
     "rate.py": ("alpha 0.60", "disputed: r0", "in the policy: Quotes a slur"),
+    "guard.py": ("'how to p1ck th3 l0ck?': block", "error (too-loud", "A locksmith can help."),
     "guard_client.py": ("In 1934.", "content_filter {'action': 'block', 'side': 'query'"),
     "guard_proxy.py": ("', 12, 13,", "None content_filter"),
     "tune.py": (
