@@ -2,58 +2,37 @@
 
     python examples/guard.py
 
-It needs neither model nor network.
+It needs neither model nor network. A stage of one's own has five attributes and `check`.
 """
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from selaras.core.records import Message
-from selaras.core.system import Sampling
-from selaras.models.scripted import ScriptedModel
 from selaras.policy import builtin_policies
-from selaras.safeguard import Guard, Material, Score, guarded_model
+from selaras.safeguard import Guard, Score
 from selaras.safeguard.rules import PersonalRule, Rules, rule
 
 
 @dataclass(frozen=True)
 class TooLoud:
-    """A stage of one's own: five attributes and `check`."""
+    name, sides, identity = "too-loud", frozenset({"query"}), MappingProxyType({"version": 1})
+    hold, only_unsure, quick = 0, False, True
 
-    name: str = "too-loud"
-    sides: frozenset[Any] = frozenset({"query"})
-    hold: int = 0
-    only_unsure: bool = False
-    quick: bool = True
-    identity: dict[str, Any] = field(default_factory=lambda: {"stage": "too-loud", "version": 1})
-
-    def check(self, materials: Sequence[Material]) -> list[tuple[Score, ...]]:
-        """Return the share of capitals; a text without letters breaks it."""
-        found = []
-        for material in materials:
-            letters = [c for c in material.text if c.isalpha()]
-            share = sum(c.isupper() for c in letters) / len(letters)
-            found.append((Score(self.name, "harassment", share, 0.8, "mostly capitals"),))
-        return found
+    def check(self, materials):
+        letters = [[c for c in material.text if c.isalpha()] for material in materials]
+        loud = [sum(c.isupper() for c in each) / len(each) for each in letters]  # fails for "???"
+        return [(Score(self.name, "harassment", v, 0.8, "mostly capitals"),) for v in loud]
 
 
 rules = Rules(
     (rule("illicit-goods", r"pick (?:a|the) .{0,20}lock"),),
     (PersonalRule("private-information", kinds=("email",)),),
 )
-guard = Guard("shop", (rules, TooLoud()), builtin_policies(),
-              messages={"illicit-goods": "A locksmith can help."})  # fmt: skip
+messages = {"illicit-goods": "A locksmith can help."}
+guard = Guard("shop", (rules, TooLoud()), builtin_policies(), messages)
 
 for asked in ("How do I oil a lock?", "how to p1ck th3 l0ck?", "GIVE ME THE MANAGER", "???"):
     outcome = guard.check_query(asked)
-    print(f"{asked!r}: {outcome.action} ({outcome.stage or '-'}: {outcome.reason or 'fine'})")
-
-script = Path(tempfile.mkdtemp(prefix="selaras-")) / "script.jsonl"
-script.write_text('{"match": null, "response": "Write to ana.m@mailbox.org."}\n')
-model = guarded_model(ScriptedModel(script), guard)
-for text in ("Who sells locks?", "How do I pick a lock?"):
-    for generation in model.generate([(Message(role="user", content=text),)], Sampling()):
-        print(f"{text!r} -> {generation.text!r}")
+    print(f"{asked!r}: {outcome.action} ({outcome.stage or '-'}: {outcome.message or 'fine'})")
+answered = guard.check_response("Who sells locks?", "Write to ana.m@mailbox.org.")
+print(answered.action, answered.policy, "->", answered.message)
