@@ -140,12 +140,13 @@ def scan_lines(source: IO[bytes], path: Path) -> Iterator[tuple[int, dict[str, A
     for number, raw in enumerate(iter(lambda: source.readline(LONGEST_LINE + 1), b""), 1):
         if len(raw) > LONGEST_LINE:
             limit = f"{LONGEST_LINE >> 20} MB"
-            while raw and not raw.endswith(b"\n"):
-                raw = source.readline(LONGEST_LINE)
             yield number, InputError(
                 f"a line of more than {limit}", path=path, line=number,
                 fix=f"rows may have {limit} at most",
             )  # fmt: skip
+            # Only who reads on wants the rest gone: a line may have no end at all.
+            while raw and not raw.endswith(b"\n"):
+                raw = source.readline(LONGEST_LINE)
             continue
         _refuse_utf16(raw, path, number)
         try:
