@@ -125,8 +125,9 @@ def read_text_template(text: str, path: Path) -> Iterator[Imported]:
         position = match.end()
         if match[1]:
             names.append(match[1])
-            # A brace right before a variable would make three: {{{ is no tag here.
-            space = " " if text[match.start() - 1 : match.start()].endswith("{") else ""
+            # A brace right before a variable would make three: {{{ is no tag here. A backslash
+            # would make the braces text.
+            space = " " if text[: match.start()].endswith(("{", "\\")) else ""
             made.append(f"{space}{{{{{match[1]}}}}}")
         else:
             made.append(match.group()[0])
