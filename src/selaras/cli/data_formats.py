@@ -5,8 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from selaras.cli.frame import JsonOption, ProjectOption, command, open_project_at, print_json, say
-from selaras.cli.frame import showing as progress_shown
+from selaras.cli.frame import (
+    JsonOption,
+    ProjectOption,
+    command,
+    open_project_at,
+    pairs,
+    print_json,
+    say,
+    showing,
+)
 
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="The format; told from the columns if left out.")
@@ -51,19 +59,19 @@ def import_file(
     from selaras.data.formats.reading import Source
     from selaras.data.importing import import_rows
 
-    given: dict[str, Any] = dict(_pair(text, "--row") for text in fields or ())
+    given: dict[str, Any] = dict(pairs(fields or (), "--row", "field=value"))
     if "policies" in given:
         given["policies"] = [name.strip() for name in given["policies"].split(",")]
     project = open_project_at(folder)
     source = Source(
         _file(file, dataset, split, project.cache),
         form,
-        dict(_pair(text, "--map") for text in columns or ()),
+        pairs(columns or (), "--map", "field=value"),
         given,
     )
     if dataset:
         source = sourced(entry_named(dataset), source, project.file.policies)
-    with progress_shown(as_json) as progress:
+    with showing(as_json) as progress:
         made = import_rows(project, source, out, update=update, progress=progress)
     if as_json:
         print_json({"file": made.path, "added": made.added, "changed": made.changed,
@@ -198,12 +206,3 @@ def _table(title: str, names: tuple[str, ...], rows: list[tuple[str, ...]]) -> N
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    from selaras.core.errors import InputError
-
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InputError(f"{option} {text!r} is not of the form field=value")
-    return name, value

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -88,6 +88,19 @@ def open_project_at(folder: Path, overrides: list[str] | None = None) -> "Projec
     from selaras.core.project import open_project
 
     return open_project(folder, tuple(overrides or ()))
+
+
+def pairs(values: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """Return name=text options as a dict; raises InputError at one of another form."""
+    from selaras.core.errors import InputError
+
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise InputError(f"{option} {value!r} is not of the form {form}")
+        found[name] = text
+    return found
 
 
 def print_json(value: Any) -> None:

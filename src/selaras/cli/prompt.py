@@ -12,6 +12,7 @@ from selaras.cli.frame import (
     command,
     group,
     open_project_at,
+    pairs,
     print_json,
     say,
     showing,
@@ -140,7 +141,14 @@ def render(
     named = _named(file, folder)
     project = _project(folder, needed=row is not None)
     with showing(quiet=as_json) as progress:
-        told = told_row(named.template, project, row, pairs(values or []), model, progress)
+        told = told_row(
+            named.template,
+            project,
+            row,
+            pairs(values or (), "--value", "name=text"),
+            model,
+            progress,
+        )
     print_json(told_value(told)) if as_json else print_told(told)
 
 
@@ -372,16 +380,3 @@ def _policies(folder: Path) -> "dict[str, Policy]":
 
     project = _project(folder)
     return load_policies(project) if project else {}
-
-
-def pairs(values: list[str]) -> dict[str, str]:
-    """Return name=text options as a dict; raises InputError at one of another form."""
-    from selaras.core.errors import InputError
-
-    found = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            raise InputError(f"--value {value!r} is not of the form name=text")
-        found[name] = text
-    return found

@@ -13,6 +13,7 @@ from selaras.cli.frame import (
     ResumeOption,
     SetOption,
     command,
+    pairs,
     print_json,
     say,
     showing,
@@ -73,15 +74,14 @@ def start(
     proposes one principle, runs the probes again and leaves a project behind. Its figures are
     development figures. Run it again to go on after a stop.
     """
-    from selaras.cli.prompt import pairs
     from selaras.cli.render_start import print_draft, print_started
     from selaras.evaluate import DEFAULT_JUDGE
     from selaras.starter.start import Request, begin
     from selaras.starter.start import start as run
 
     request = Request(
-        folder, prompt, model, tuple(judge or [DEFAULT_JUDGE]), pairs(value or []), ask_model,
-        send_prompt, principle, most,
+        folder, prompt, model, tuple(judge or [DEFAULT_JUDGE]),
+        pairs(value or (), "--value", "name=text"), ask_model, send_prompt, principle, most,
     )  # fmt: skip
     with showing(quiet=as_json) as progress:
         if dry_run:

@@ -1,7 +1,7 @@
 """Text in the cells of a CSV file: what a spreadsheet would run as a formula gets a mark.
 
->>> cell("=cmd()"), plain_cell(cell("=cmd()")), cell("Hello")
-("'=cmd()", '=cmd()', 'Hello')
+>>> cell("=cmd()"), cell("Hello")
+("'=cmd()", 'Hello')
 """
 
 # What a spreadsheet takes for the start of a formula.
@@ -12,8 +12,3 @@ def cell(value: str | None) -> str:
     """Return the text as a spreadsheet may open it: an apostrophe before a formula's start."""
     text = value or ""
     return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def plain_cell(text: str) -> str:
-    """Return what `cell` was given."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

@@ -1,9 +1,10 @@
 """Rows of a file into a project: checked one by one, those that fail written down with reasons."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selaras.core.errors import InputError, one_line
 from selaras.core.files import json_line, replacing
@@ -70,13 +71,13 @@ def import_rows(
         raise InputError("it exists already", path=path,
                          fix="name another file with --out, or --update its rows")  # fmt: skip
     known, places = read_rows(project.data_files)
-    content = {row.id: row.fingerprint + str(dump_row(row)) for row in known}
+    content = {row.id: dump_row(row) for row in known}
     found = _Found([], set(), [])
     with replacing(path, "wb") as sink:
         if path.exists():
             with path.open("rb") as before:
                 shutil.copyfileobj(before, sink)
-        sink.writelines(_new(project, source, content if update else {}, found, progress))
+        sink.writelines(_new(project, source, content, update, found, progress))
         if not (found.added or found.changes or found.unchanged):
             place, reason = found.rejected[0]
             raise InputError(f"no record is a row; the first: {reason}", path=source.path,
@@ -92,12 +93,17 @@ def import_rows(
 
 
 def _new(
-    project: Project, source: Source, content: dict[str, str], found: _Found, progress: Progress
+    project: Project,
+    source: Source,
+    content: Mapping[str, Mapping[str, Any]],
+    update: bool,
+    found: _Found,
+    progress: Progress,
 ) -> Iterator[bytes]:
     """Yield the lines of new rows; what is changed or refused is put into `found`."""
     seal = read_seal(project)
     sealed = {row.id for row in seal.rows} if seal else set[str]()
-    taken = sealed | ({row.id for row in read_rows(project.data_files)[0]} - set(content))
+    taken = sealed if update else sealed | content.keys()
     policies = load_policies(project)
     size = source.path.stat().st_size / MEGABYTE if source.path.exists() else 0
     with progress.task(f"reading {source.path.name} (MB)", size) as task:
@@ -105,7 +111,8 @@ def _new(
             if isinstance(row, InputError):
                 found.rejected.append((place, _reason(row)))
                 continue
-            line = json_line(dump_row(row)).encode()
+            value = dump_row(row)
+            line = json_line(value).encode()
             task.advance(len(line) / MEGABYTE)
             try:
                 if row.id in found.seen or row.id in taken:
@@ -121,7 +128,7 @@ def _new(
                 found.added += 1
                 found.restricted += non_commercial(row)
                 yield line
-            elif before == row.fingerprint + str(dump_row(row)):
+            elif before == value:
                 found.unchanged += 1
             else:
                 found.changes.append(row)

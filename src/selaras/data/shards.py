@@ -50,5 +50,5 @@ def _parquet(path: Path, field: str) -> Iterator[list[str]]:
                 if not all(isinstance(text, str) for text in texts):
                     raise InputError("a value that is no text", path=path, field=field)
                 yield texts
-    except (OSError, arrow.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, arrow.ArrowException) as error:
         raise InputError(f"not a Parquet file ({error})", path=path) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from selaras.core.csv_cells import cell
 from selaras.core.errors import InputError
 from selaras.core.files import read_text, write_text
 from selaras.rating.batch import BatchSpec
@@ -15,8 +16,6 @@ from selaras.rating.people import invite
 
 _OWN = ("pseudonym", "external", "language", "consent")
 _YES = {"yes", "y", "true", "1", "ya"}
-# A cell that begins so is a formula to a spreadsheet, whoever wrote it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_invitations(path: Path) -> list[dict[str, str]]:
@@ -69,4 +68,4 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return cell(value) if isinstance(value, str) else value

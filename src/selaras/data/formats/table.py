@@ -8,6 +8,7 @@ tells its changed rows from the others; by that column our own tables are known.
 import json
 from typing import Any
 
+from selaras.core.csv_cells import FORMULA
 from selaras.core.files import parse_json
 from selaras.core.records import Query
 from selaras.data.formats.format import Fields, Format, RowFields, columns
@@ -16,7 +17,9 @@ from selaras.data.rows import dump_row
 SEEN = "seen"
 _LISTS = ("policies", "parents")
 _OBJECTS = ("context", "turns", "made")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+# More than what spreadsheets run: what already begins with an apostrophe gets one too, or it could
+# not be taken off again without loss.
+_MARKED = (*FORMULA, "\n", "'")
 COLUMNS = (
     "id", "kind", "expected", "policies", "use_case", "query", "response", "response_label",
     "response_a", "response_b", "best", "context", "turns", "cluster", "topic", "source",
@@ -83,7 +86,7 @@ def _is_example(fields: Fields, cells: Fields) -> bool:
 
 def _write_sheet(row: Query) -> dict[str, Any]:
     cells = {
-        name: f"'{text}" if text.startswith(_FORMULA) else text for name, text in flat(row).items()
+        name: f"'{text}" if text.startswith(_MARKED) else text for name, text in flat(row).items()
     }
     cells[SEEN] = f"{row.record}:{row.fingerprint}"
     return {name: cells.get(name, "") for name in COLUMNS}
@@ -95,7 +98,8 @@ def _read_rows(fields: Fields) -> RowFields:
 
 
 def _write_flat(row: Query) -> dict[str, Any]:
-    return {name: flat(row).get(name) for name in COLUMNS if name != SEEN}
+    cells = flat(row)
+    return {name: cells.get(name) for name in COLUMNS if name != SEEN}
 
 
 SELARAS = Format("selaras", "our own rows, with every field", columns("id", "query"),

@@ -15,7 +15,7 @@ from selaras.core.records import Conversation, Message
 from selaras.core.system import Sampling
 from selaras.judge.question import json_objects
 from selaras.judge.refusal import refusal_rules
-from selaras.models.protocol import Generation, Model
+from selaras.models.protocol import Generation, Model, Structured
 
 DECLINED = "the model declined to write"
 UNREAD = "the reply is no such JSON object"
@@ -106,9 +106,8 @@ class Writer:
     ) -> Iterator[tuple[str, Generation]]:
         keys = list(asked)
         conversations = list(asked.values())
-        structured = getattr(self.model, "generate_json", None)
-        if schema is not None and structured is not None:
-            made = structured(conversations, sampling, schema)
+        if schema is not None and isinstance(self.model, Structured):
+            made = self.model.generate_json(conversations, sampling, schema)
         else:
             made = self.model.generate(conversations, sampling)
         for generation in made:
