@@ -81,20 +81,29 @@ def link(store: Store, spec: Any, name: str) -> str:
         return f"/join/{invite(connection, spec, name).token}"
 
 
+LOADED = "document.readyState === 'complete'"  # the page's keys work from here on
+
+
 def enter(page: Any, url: str) -> None:
     page.goto(url)
+    # Focus comes with the first frame drawn, which on a busy machine is after the load.
+    page.wait_for_function("document.activeElement.matches('button')")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#vote")
+    page.wait_for_function(f"{LOADED} && document.querySelector('#vote')")
 
 
 def press(page: Any, key: str) -> None:
     """Press a key that sends the answer, and wait for the page that follows."""
     ticket = page.locator("input[name=ticket]").get_attribute("value")
     page.keyboard.press(key)
+    moved_on(page, ticket)
+
+
+def moved_on(page: Any, ticket: str) -> None:
     page.wait_for_function(
-        "old => { const t = document.querySelector('input[name=ticket]');"
-        " return !t || t.value !== old; }", arg=ticket,
-    )  # fmt: skip
+        f"old => {LOADED} && document.querySelector('input[name=ticket]')?.value !== old",
+        arg=ticket,
+    )
 
 
 def votes(store: Store) -> list[Any]:
@@ -121,8 +130,9 @@ def test_a_whole_session_by_keyboard(browser: Any, store: Store, server: Server)
     page.keyboard.type("It insults 1 group.")
     page.keyboard.press("Escape")
     page.keyboard.press("n")
-    page.keyboard.type("Number two is kinder.")
-    page.wait_for_timeout(900)  # autosave waits for a pause in typing
+    # The draft is saved once the typing pauses, so wait for the one that holds the whole note.
+    with page.expect_response(lambda answer: "kinder." in (answer.request.post_data or "")):
+        page.keyboard.type("Number two is kinder.")
     page.reload()
     assert page.locator("textarea[name=note]").input_value() == "Number two is kinder."
     assert page.locator("input[name=flag_a]").is_checked()
@@ -177,9 +187,7 @@ def test_an_answer_outlives_the_server(browser: Any, store: Store, server: Serve
     page.wait_for_selector(".lost")
     assert "kept here" in page.locator("#status").inner_text()
     server.start()
-    page.wait_for_function(
-        "old => document.querySelector('input[name=ticket]')?.value !== old", arg=ticket
-    )
+    moved_on(page, ticket)
     assert [v.value for v in votes(store)] == ["unsafe"]
     press(page, "s")
     assert [v.value for v in votes(store)] == ["unsafe", "safe"]
