@@ -5,8 +5,8 @@ from typing import Any
 from selaras.policy import Policy, builtin_policies
 from selaras.rating.assign import Assigned, member_of, next_item
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import NewItem, create_batch, read_batch, set_status
-from selaras.rating.guides import refresh
+from selaras.rating.batches import NewItem, create_batch, read_batch, read_item, set_status
+from selaras.rating.guides import current_version, refresh
 from selaras.rating.people import invite
 from selaras.rating.store import Store
 from selaras.rating.tasks import Answer, Content
@@ -70,7 +70,11 @@ def take(store: Store, spec: BatchSpec, rater: int) -> Ticket | None:
         member = member_of(connection, rater, spec.id)
         assert member is not None
         seen: Assigned | None = next_item(connection, read_batch(connection, spec.id)[0], member)
-        return ticket_for(connection, spec, rater, seen) if seen else None
+        if seen is None:
+            return None
+        item = read_item(connection, seen.item)
+        version = current_version(connection, item.content.policies)
+        return ticket_for(connection, spec, rater, seen, item, version)
 
 
 def give(store: Store, spec: BatchSpec, rater: int, value: str = "safe", **more: Any) -> Outcome:

@@ -36,23 +36,26 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A rater in a batch, as the next item depends on it."""
+    """A rater in a batch: what the next item and the page around it depend on."""
 
     rater: int
     status: str
     given: int
     cursor: int
+    code: str
+    warned: bool
+    began: float
 
 
 def member_of(connection: Connection, rater: int, batch: str) -> Member | None:
     """Return a rater's membership in a batch, None where there is none."""
     table = schema.memberships
     row = connection.execute(
-        select(table.c.status, table.c.given, table.c.cursor).where(
-            table.c.rater == rater, table.c.batch == batch
-        )
+        select(table).where(table.c.rater == rater, table.c.batch == batch)
     ).one_or_none()
-    return None if row is None else Member(rater, row.status, row.given, row.cursor)
+    if row is None:
+        return None
+    return Member(rater, row.status, row.given, row.cursor, row.code, row.warned, row.began)
 
 
 def shown_order(spec: BatchSpec, item: int, rater: int, purpose: Purpose) -> Literal["ab", "ba"]:

@@ -40,16 +40,18 @@ def refresh(connection: Connection, policies: Mapping[str, Policy]) -> dict[str,
     return {batch: count for batch, count in reopened.items() if count}
 
 
-def current(connection: Connection, policies: Sequence[str]) -> Instructions:
-    """Return the instructions that hold for items under these policies."""
+def current(connection: Connection, policies: Sequence[str]) -> tuple[str, Instructions]:
+    """Return the instructions that hold for items under these policies, behind their version."""
     table = schema.instructions
     found = connection.execute(
-        select(table.c.text)
+        select(table.c.version, table.c.text)
         .where(table.c.policies == " ".join(policies))
         .order_by(table.c.id.desc())
         .limit(1)
-    ).scalar()
-    return read_instructions(found) if found is not None else Instructions(())
+    ).one_or_none()
+    if found is None:
+        return Instructions(()).version, Instructions(())
+    return found.version, read_instructions(found.text)
 
 
 def current_version(connection: Connection, policies: Sequence[str]) -> str:

@@ -6,8 +6,10 @@ is fair, where SQLite's own waiting is not.
 """
 
 import contextlib
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FILE = "store.db"
 VARIABLE = "SELARAS_STORE"
 _PATIENCE_MS = 5_000
+_RESTED_SECONDS = 2.0
 
 
 class StoreError(SelarasError):
@@ -41,9 +44,15 @@ class Store:
         return self.engine.dialect.name
 
     @contextlib.contextmanager
-    def reading(self) -> "Iterator[Connection]":
-        """Yield a connection to one consistent state; nothing is written."""
-        with _translated(), self.engine.connect() as connection:
+    def reading(self, *, once: bool = False) -> "Iterator[Connection]":
+        """Yield a connection to one consistent state; nothing is written.
+
+        `once` says that there is a single statement, which needs no transaction around it.
+        """
+        engine = self.engine
+        if once and self.kind == "postgresql":
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _translated(), engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -51,7 +60,7 @@ class Store:
         """Yield a connection whose statements are all stored when the block ends, or none.
 
         What is not `durable` (who looks at what, a begun answer) survives the process, but need not
-        survive the machine: SQLite does not wait for the disk.
+        survive the machine: the database does not wait for the disk.
         """
         held = self._lock if self.kind == "sqlite" else contextlib.nullcontext()
         with _translated(), held:
@@ -121,11 +130,13 @@ def _engine(url: str, sqlalchemy: Any) -> "Engine":
         )  # fmt: skip
     if made.get_backend_name() == "postgresql":
         try:
-            return sqlalchemy.create_engine(  # type: ignore[no-any-return]
-                made, pool_size=20, max_overflow=20, pool_pre_ping=True, pool_timeout=10
-            )
+            engine = sqlalchemy.create_engine(made, pool_size=20, max_overflow=20, pool_timeout=10)
         except ImportError as error:
             raise MissingExtraError("psycopg", "studio") from error
+        sqlalchemy.event.listen(engine, "begin", _lightly)
+        sqlalchemy.event.listen(engine, "checkin", _rested)
+        sqlalchemy.event.listen(engine, "checkout", _greeted)
+        return engine  # type: ignore[no-any-return]
     if made.database:
         _make_file(Path(made.database))
     return _sqlite(made, sqlalchemy)
@@ -153,6 +164,28 @@ def _begun(connection: Any) -> None:
     if waits:
         connection.exec_driver_sql(f"PRAGMA synchronous={waits}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if waits else "BEGIN")
+
+
+def _lightly(connection: Any) -> None:
+    if connection.get_execution_options().get("writing") == "NORMAL":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
+def _rested(_: Any, record: Any) -> None:
+    record.info["since"] = time.monotonic()
+
+
+def _greeted(raw: Any, record: Any, _: Any) -> None:
+    """Ask a connection that has rested whether it lives; one in steady use is not asked."""
+    from sqlalchemy.exc import DisconnectionError
+
+    if time.monotonic() - record.info.get("since", math.inf) < _RESTED_SECONDS:
+        return
+    try:
+        raw.execute("SELECT 1")
+        raw.rollback()
+    except Exception as error:
+        raise DisconnectionError from error  # the pool opens another
 
 
 def _make_file(path: Path) -> None:

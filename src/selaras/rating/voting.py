@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from selaras.core.errors import InputError
@@ -29,7 +29,7 @@ from selaras.rating.assign import (
     shown_order,
 )
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import read_batch, read_item
+from selaras.rating.batches import Item, read_batch, read_item
 from selaras.rating.guides import current_version
 from selaras.rating.store import Store
 from selaras.rating.tasks import TASKS, Answer, check_answer
@@ -59,14 +59,15 @@ class Ticket:
     nonce: str
 
 
-def ticket_for(connection: Connection, spec: BatchSpec, rater: int, seen: Assigned) -> Ticket:
-    """Return the ticket of an item that a rater is about to be shown."""
-    item = read_item(connection, seen.item)
+def ticket_for(
+    connection: Connection, spec: BatchSpec, rater: int, seen: Assigned, item: Item, version: str
+) -> Ticket:
+    """Return the ticket of an item that a rater is about to be shown under instructions."""
     return Ticket(
         rater, spec.id, item.id, item.round, seen.purpose, seen.group,
         _number(connection, item.id, rater, item.round, seen.purpose),
         shown_order(spec, item.id, rater, seen.purpose),
-        current_version(connection, item.content.policies), seen.shown, secrets.token_hex(16),
+        version, seen.shown, secrets.token_hex(16),
     )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def vote(
             whole = check_answer(TASKS[spec.task], answer) if answer else None
             _append(connection, ticket, whole, active_seconds)
             _account(connection, ticket, counted=whole is not None)
-            _note_work(connection, spec, ticket)
+            _note_work(connection, spec, ticket, given=int(whole is not None))
             return "stored"
     except IntegrityError:
         with store.reading() as connection:
@@ -152,7 +153,12 @@ def undo(connection: Connection, spec: BatchSpec, rater: int) -> Assigned | None
         give_back(connection, last.item, last.grp, -1)
     else:
         _count(connection, last.item, last.purpose, -1)
-        _given(connection, rater, spec.id, -1)
+        own = schema.memberships
+        connection.execute(
+            update(own)
+            .where(own.c.rater == rater, own.c.batch == spec.id)
+            .values(given=own.c.given - 1)
+        )
     save_draft(connection, rater, last.item, {
         "value": last.value, "flags": last.flags, "note": last.note, "text": last.edited,
     })  # fmt: skip
@@ -210,18 +216,18 @@ def _account(connection: Connection, ticket: Ticket, *, counted: bool) -> None:
         give_back(connection, ticket.item, ticket.group)
     if counted:
         _count(connection, ticket.item, ticket.purpose, 1)
-        _given(connection, ticket.rater, ticket.batch, 1)
     drop_draft(connection, ticket.rater, ticket.item)
 
 
-def _note_work(connection: Connection, spec: BatchSpec, ticket: Ticket) -> None:
-    """Write down the stretch of work, and the end of a qualification."""
+def _note_work(connection: Connection, spec: BatchSpec, ticket: Ticket, *, given: int) -> None:
+    """Write down the stretch of work with its votes, and the end of a qualification."""
     table = schema.memberships
     own = (table.c.rater == ticket.rater, table.c.batch == ticket.batch)
     at = time.time()
-    row = connection.execute(select(table.c.began, table.c.seen).where(*own)).one()
-    began = row.began if at - row.seen < _PAUSE else at
-    connection.execute(update(table).where(*own).values(began=began, seen=at))
+    began = case((table.c.seen > at - _PAUSE, table.c.began), else_=at)
+    connection.execute(
+        update(table).where(*own).values(began=began, seen=at, given=table.c.given + given)
+    )
     if ticket.purpose == "qualification":
         right, done = _qualified(connection, ticket.rater, spec.id)
         if done >= spec.qualification:
@@ -277,15 +283,6 @@ def _count(connection: Connection, item: int, purpose: str, by: int) -> None:
     if purpose == "work":
         table = schema.items
         connection.execute(update(table).where(table.c.id == item).values(votes=table.c.votes + by))
-
-
-def _given(connection: Connection, rater: int, batch: str, by: int) -> None:
-    table = schema.memberships
-    connection.execute(
-        update(table)
-        .where(table.c.rater == rater, table.c.batch == batch)
-        .values(given=table.c.given + by)
-    )
 
 
 def _text(value: bytes) -> str:

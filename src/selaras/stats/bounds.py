@@ -2,8 +2,9 @@
 
 Why: a launch is decided by a bound, so it may be too wide and never too narrow. Rates have
 Clopper-Pearson limits, paired differences Tango's with a continuity correction. Rows of one
-cluster may say the same thing over again; they count as Kish's effective number of clusters, which
-is what is left if they do. Rows without an outcome are taken at their worst on both sides.
+cluster may say the same thing over again: rates are bounded as if they did, exactly; differences
+count as Kish's effective number of clusters, with room to spare (benchmarks/coverage.py). Rows
+without an outcome are taken at their worst on both sides.
 """
 
 import math
@@ -13,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from selaras.stats._clusters import as_bits, cluster_sums
 from selaras.stats._newcombe import PairedTable
 from selaras.stats._quantiles import two_sided_z
+from selaras.stats._repeated import repeated_bounds
 from selaras.stats._tango import tango_bounds
 from selaras.stats.intervals import Interval, clopper_pearson
 from selaras.stats.power import smallest_n
@@ -29,9 +31,8 @@ def rate_bounds(
 ) -> Interval:
     """Return the share of hits with limits that hold whatever the missing outcomes were.
 
-    Source: Clopper & Pearson (1934) at Kish's (1965) effective number of clusters for rows that
-    repeat one another fully, (sum m)^2 / sum m^2, rounded down; counts are rounded away from the
-    share. Exact for singletons, conservative otherwise.
+    Source: Clopper & Pearson (1934), for rows that repeat one another fully within a cluster
+    (`repeated_bounds`). Exact for singletons and for such clusters, conservative otherwise.
 
     Args:
         outcomes: one a row; None where it is not known.
@@ -53,11 +54,8 @@ def rate_bounds(
     n, hits = len(outcomes), sum(known)
     if n == 0:
         return clopper_pearson(0, 0, confidence)
-    size = effective_clusters(clusters, n)
-    fewest = math.floor(hits * size / n + 1e-9)
-    most = math.ceil((hits + n - len(known)) * size / n - 1e-9)
-    low = clopper_pearson(fewest, size, confidence).low
-    high = clopper_pearson(most, size, confidence).high
+    sizes = [group.size for group in cluster_sums([0] * n, clusters)]
+    low, high = repeated_bounds(hits, hits + n - len(known), sizes, confidence)
     value = hits / len(known) if known else math.nan
     return Interval(value, low, high, n, "clopper-pearson")
 

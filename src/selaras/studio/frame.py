@@ -79,7 +79,7 @@ def who(request: Request, *, lead: bool = False) -> Session:
         raise HTTPException(429, "slow")
     found = None
     if token:
-        with studio.store.reading() as connection:
+        with studio.store.reading(once=True) as connection:
             found = session_of(connection, token)
     if found is None:
         raise HTTPException(401, "no_session")

@@ -75,22 +75,20 @@ def _batch_page(request: Request) -> Response:
         release_expired(connection)
         spec, status = _batch(connection, name)
         member = _member(connection, rater, name)
-        own = schema.memberships
-        row = connection.execute(select(own).where(own.c.rater == rater, own.c.batch == name)).one()
-        shared: dict[str, Any] = {"spec": spec, "member": member, "code": row.code}
+        shared: dict[str, Any] = {"spec": spec, "member": member, "code": member.code}
         if status != "open":
             return html(request, "message.html", session.language, head="closed",
                         text="closed_text", **shared)  # fmt: skip
-        if not row.warned:
+        if not member.warned:
             return html(request, "warning.html", session.language, **shared)
         seen = next_item(connection, spec, member)
         if seen is None:
             head = "refused" if member.status == "refused" else "finished"
             return html(request, "message.html", session.language, head=head,
                         text=f"{head}_text", **shared)  # fmt: skip
-        ticket = ticket_for(connection, spec, rater, seen)
-        item = read_item(connection, ticket.item)
-        guides = current(connection, item.content.policies)
+        item = read_item(connection, seen.item)
+        version, guides = current(connection, item.content.policies)
+        ticket = ticket_for(connection, spec, rater, seen, item, version)
         draft = draft_of(connection, rater, item.id)
         total = _total(studio, connection, spec, member)
         hasty = _hasty(connection, spec, rater, item)
@@ -100,7 +98,7 @@ def _batch_page(request: Request) -> Response:
         content=studio.shown.content(item.content), ticket=seal_ticket(studio.key, ticket),
         sides=_sides(TASKS[spec.task].sides, ticket.order), guides=guides, total=total,
         notice=notice if notice in _NOTICES else "", hasty=hasty,
-        tired=row.began and time.time() - row.began > spec.break_after * 60,
+        tired=member.began and time.time() - member.began > spec.break_after * 60,
         fields=_fields(item.content.draft, draft), qualifying=seen.purpose == "qualification",
         shown_side=lambda side: _swapped(side, ticket.order),
     )  # fmt: skip
