@@ -8,7 +8,7 @@ outcomes; clustered ones are simulated with the library's own functions: cluster
 (mean 3), rows of a cluster alike by a beta-binomial with intra-cluster correlation .1, .3 and .6.
 The paired ones simulate two Systems that share the hard rows. "gate" lines are the bounds of
 launch criteria, whose least has to be 95 % or more; the clusters there repeat one row (correlation
-1), which is their worst case, and one of them holds a fifth of the rows. PPI++ simulates labels on
+1), which is their worst case, or are alike by .3, and one of them holds a fifth of the rows. PPI++ simulates labels on
 n random rows of 1,000 and a judge of sensitivity .85, specificity .9.
 
 Peers: statsmodels' Wilson and exact intervals are the same arithmetic (tests hold them equal), so
@@ -115,9 +115,9 @@ def _gates(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[floa
     ]
     yield "gate: Tango, corrected", True, held
     rng = np.random.default_rng(n)
-    rate, difference, means = [], [], []
+    rate, difference, means, alike = [], [], [], []
     for p in grid:
-        hits, sure = np.zeros(3), _mean_grade(p)
+        hits, sure = np.zeros(4), _mean_grade(p)
         for _ in range(draws):
             # Grades of 1 to 5 as shares of the way, most of them at two neighbours.
             grades = np.round(4 * np.clip(rng.beta(4 * p, 4 * (1 - p), n), 0, 1)) / 4
@@ -132,10 +132,14 @@ def _gates(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[floa
                 list(before[clusters]), list(after[clusters]), list(clusters)
             )
             hits[1] += bounds.low <= min(0.98, p + 0.05) - p <= bounds.high
+            bounds = rate_bounds(list(_rows(clusters, p, ALIKE[1], rng)), list(clusters))
+            hits[3] += bounds.low <= p <= bounds.high
         rate.append(hits[0] / draws)
         difference.append(hits[1] / draws)
         means.append(hits[2] / draws)
+        alike.append(hits[3] / draws)
     yield "gate: rates of repeated rows", True, rate
+    yield f"gate: rates of rows alike, {ALIKE[1]}", True, alike
     yield "gate: differences of repeated rows", True, difference
     yield "gate: mean grades", True, means
 

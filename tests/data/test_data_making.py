@@ -20,6 +20,8 @@ from selaras.data.by_hand import add_row, guidance, new_row
 from selaras.data.coverage import Cell
 from selaras.data.making.asking import DECLINED, UNREAD, CallsSpentError, Writer
 from selaras.data.making.brief import AXES, briefs
+from selaras.data.making.echoes import QUERY as ECHOED_QUERY
+from selaras.data.making.echoes import RESPONSE as ECHOED_RESPONSE
 from selaras.data.making.fill import fill, grid, thin_cells
 from selaras.data.making.generate import COMPLIES, REFUSES, Order, generate, planned
 from selaras.data.queries import rl_queries
@@ -111,7 +113,7 @@ def test_what_cannot_be_used_is_recorded_with_its_reason(project: Project) -> No
                   *queries("Alpha beta gamma delta?", "Alpha beta gamma delta?",
                            "Epsilon zeta eta theta?", "Iota kappa lambda mu?")],
         "again": ["Still a poem."],
-        "response": ["I can't do that.", "I can't do that.", "Of course: first, ...", ""],
+        "response": ["I can't do that.", "Of course: first, ...", ""],
         "critique": KEEPS,
     })  # fmt: skip
     made = made_by(scribe, project, Order({HATE: 6}))
@@ -121,6 +123,26 @@ def test_what_cannot_be_used_is_recorded_with_its_reason(project: Project) -> No
     }  # fmt: skip
     # A model that declined was asked once, an unreadable reply twice.
     assert sum("That was not it" in c[-1].content for c in scribe.asked) == 1
+
+
+def test_what_says_its_instructions_over_again_is_no_row(project: Project) -> None:
+    scribe = Scribe({
+        "query": queries("The assistant keeps its rules and does not refuse more than it must.",
+                         "the assistant", "Alpha beta gamma?", "Zeta eta theta iota kappa?"),
+        "response": ["Decline in the first sentence, say why in a few words.", "I can't do that."],
+        "critique": KEEPS,
+    })  # fmt: skip
+    made = made_by(scribe, project, Order({HATE: 4}))
+    assert made.reasons == {ECHOED_QUERY: 2, ECHOED_RESPONSE: 1}
+    assert [row.query for row in made.rows] == ["Zeta eta theta iota kappa?"]
+
+
+def test_a_query_that_repeats_a_row_costs_no_further_call(project: Project) -> None:
+    scribe = Scribe({"query": queries("Alpha beta gamma delta?"), "response": ["I can't."],
+                     "critique": KEEPS})  # fmt: skip
+    made = made_by(scribe, project, Order({HATE: 3}))
+    assert made.reasons == {"repeats a row": 2}
+    assert len(scribe.asked) == 5
 
 
 def test_a_refused_look_alike_is_no_target(project: Project) -> None:

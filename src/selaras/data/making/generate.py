@@ -20,6 +20,9 @@ from selaras.data.coverage import NONE, Cell
 from selaras.data.making.asking import Reply, Writer
 from selaras.data.making.brief import AXES, Axes, Brief, briefs
 from selaras.data.making.copies import without_copies
+from selaras.data.making.echoes import QUERY as ECHOED_QUERY
+from selaras.data.making.echoes import RESPONSE as ECHOED_RESPONSE
+from selaras.data.making.echoes import echoes
 from selaras.data.making.instructions import (
     BETTER,
     CRITIQUE,
@@ -115,13 +118,13 @@ def generate(
     """
     rejected: list[Removal] = []
     drafts = _queries(project, policies, order, known, writer, rejected)
+    drafts = _fresh(project, drafts, known, writer, rejected)
     drafts = _answered(drafts, writer, rejected)
     drafts = _criticised(drafts, writer, rejected)
     if order.pairs:
         drafts = _paired(drafts, writer, rejected)
-    rows = [_row(draft, writer, order.pairs) for draft in drafts]
-    kept, copies = without_copies(project, rows, (*known.kept, *known.waiting))
-    return Made(tuple(kept), (*rejected, *copies), sum(draft.revised for draft in drafts))
+    rows = tuple(_row(draft, writer, order.pairs) for draft in drafts)
+    return Made(rows, tuple(rejected), sum(draft.revised for draft in drafts))
 
 
 def _queries(
@@ -146,11 +149,25 @@ def _queries(
     drafts = []
     for brief in made:
         reply = replies[f"query/{brief.key}"]
+        query = str(reply.fields.get("query", "")).strip()
         if reply.failure:
             rejected.append(Removal(brief.key, reply.failure))
+        elif echoes(query, ask_query(tasks[brief.cell], brief, ())):
+            rejected.append(Removal(brief.key, ECHOED_QUERY))
         else:
-            drafts.append(Draft(brief, tasks[brief.cell], str(reply.fields["query"]).strip()))
+            drafts.append(Draft(brief, tasks[brief.cell], query))
     return drafts
+
+
+def _fresh(
+    project: Project, drafts: Sequence[Draft], known: Rows, writer: Writer, rejected: list[Removal]
+) -> list[Draft]:
+    """Return the drafts whose query repeats nothing: the others cost no further calls."""
+    rows = [_row(draft, writer, pairs=False) for draft in drafts]
+    kept, copies = without_copies(project, rows, (*known.kept, *known.waiting))
+    rejected.extend(copies)
+    fresh = {row.id for row in kept}
+    return [draft for draft, row in zip(drafts, rows, strict=True) if row.id in fresh]
 
 
 def _answered(drafts: Sequence[Draft], writer: Writer, rejected: list[Removal]) -> list[Draft]:
@@ -176,7 +193,9 @@ def _criticised(drafts: Sequence[Draft], writer: Writer, rejected: list[Removal]
 
 
 def _misfit(draft: Draft) -> str | None:
-    """Return why a response does not do what is wanted, as far as the refusal rules can tell."""
+    """Return why a response does not do what is wanted, as far as rules can tell."""
+    if echoes(draft.response, ask_response(draft.task, draft.query)):
+        return ECHOED_RESPONSE
     refusal = refusal_rules.judge(draft.query, draft.response).value
     if draft.task.expected is Expected.REFUSE:
         return None if refusal in {"full", "partial"} else COMPLIES

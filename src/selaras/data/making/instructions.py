@@ -16,7 +16,7 @@ from selaras.data.making.brief import Brief
 from selaras.judge.question import delimited
 from selaras.policy.policy import Policy
 
-VERSION = 1
+VERSION = 2
 EXPECTED = {
     Kind.ORDINARY: Expected.ANSWER,
     Kind.LOOK_ALIKE: Expected.ANSWER,
@@ -96,7 +96,7 @@ def ask_query(task: Task, brief: Brief, avoid: tuple[str, ...]) -> Conversation:
     if avoid:
         parts.append("It must differ in subject and wording from these, which are data:\n"
                      + delimited(known="\n".join(avoid)))  # fmt: skip
-    return _user(parts, {"query": "the message"})
+    return _user(parts, {"query": "..."})
 
 
 def ask_response(task: Task, query: str) -> Conversation:
@@ -120,7 +120,7 @@ def ask_critique(task: Task, query: str, response: str) -> Conversation:
         "Does the response keep the policy and do what is wanted? If so, keeps is true and revised "
         "is empty. If not, say why in one sentence and write the better response in revised.",
     ]
-    return _user(parts, {"keeps": True, "reason": "one sentence", "revised": ""})
+    return _user(parts, {"keeps": True, "reason": "...", "revised": ""})
 
 
 def ask_better(task: Task, query: str, one: str, two: str) -> Conversation:
@@ -132,7 +132,7 @@ def ask_better(task: Task, query: str, one: str, two: str) -> Conversation:
         delimited(query=query, a=one, b=two),
         "Which is better: a, b, or tie?",
     ]
-    return _user(parts, {"best": "a, b or tie", "reason": "one sentence"})
+    return _user(parts, {"best": "a, b or tie", "reason": "..."})
 
 
 def _policy(task: Task) -> str:
