@@ -113,6 +113,22 @@ def make_tiny(folder: Path, template: str | None = CHATML) -> Path:
     return folder
 
 
+def make_tiny_reward(base: Path, folder: Path, seed: int = 5) -> Path:
+    """Write a reward model's adapter over the tiny model, its head and weights random."""
+    import peft
+
+    from selaras.models.local_reward import load_scalar
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, _ = load_scalar(base, torch.float32)
+        config = peft.LoraConfig(
+            r=2, target_modules=["q_proj", "v_proj"], task_type="SEQ_CLS", init_lora_weights=False
+        )
+        peft.get_peft_model(model, config).save_pretrained(folder)
+    return folder
+
+
 def open_tiny(folder: Path) -> LocalModel:
     """Return the model of a folder in float32, so that figures can be compared closely."""
     model, tokenizer = load_weights(folder, torch.float32)

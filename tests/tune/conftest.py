@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from selaras.core.project import Tuning
 from selaras.core.records import Conversation, Example, Message, Query
+from selaras.core.tuning import Tuning
 
 STEPS_PER_EPOCH, EPOCHS = 5, 2
 

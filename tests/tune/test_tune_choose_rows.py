@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from selaras.core.errors import InputError
-from selaras.core.project import Tuning
 from selaras.core.records import Example, Expected, Kind, Query
+from selaras.core.tuning import Tuning
 from selaras.data import Development
 from selaras.tune.choose_rows import choose_rows
 

@@ -163,7 +163,7 @@ from pathlib import Path
 from contextlib import contextmanager
 from selaras.models.local_torch import torch
 torch.set_num_threads(1)
-from selaras.core.project import Tuning
+from selaras.core.tuning import Tuning
 from selaras.tune.encode import Encoded
 from selaras.tune.trainer import Training, train
 

@@ -16,6 +16,7 @@ from selaras.core.mixing import Mix
 from selaras.core.records import Expected, Identifier, Kind, Record
 from selaras.core.suites import SuiteSpec
 from selaras.core.system import SystemSpec
+from selaras.core.tuning import Tuning
 
 FILE = "selaras.yaml"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -75,25 +76,6 @@ class Gate(Record):
         if self.versus is None and min(bounds) < 0:
             raise ValueError("a bound under 0 needs versus: it is a difference from a System")
         return self
-
-
-class Tuning(Record):
-    """What `tune` takes from the project file; every field can be set with --set tune.FIELD=…"""
-
-    model: str = "bundled:smollm2-135m-instruct"
-    use_cases: tuple[str, ...] = ()
-    mix: Identifier | None = None
-    epochs: int = Field(default=2, ge=1, le=50)
-    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
-    batch_size: int = Field(default=16, ge=1, le=4096)
-    rank: int = Field(default=8, ge=1, le=1024)
-    layers: float = Field(default=0.5, gt=0, le=1)
-    own_words: bool = True
-    first_token_weight: float = Field(default=1.0, ge=1, le=100)
-    max_tokens: int = Field(default=512, ge=16)
-    minimum_look_alikes: int = Field(default=5, ge=0)
-    selection_share: float = Field(default=0.15, gt=0, lt=0.9)
-    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
 
 
 class AuditSettings(Record):

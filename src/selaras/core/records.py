@@ -124,13 +124,19 @@ class Example(Query):
 
 
 class Preference(Query):
-    """An RL row: a query, two responses and which is better (`tie` where neither is)."""
+    """An RL row: a query, two responses and which is better (`tie` where neither is).
+
+    `label_a` and `label_b` say which side keeps the policies, where that is known: the better of
+    two may be unsafe, the worse of two safe.
+    """
 
     record: ClassVar[str] = "preference"
 
     response_a: str = Field(min_length=1)
     response_b: str = Field(min_length=1)
     best: Literal["a", "b", "tie"]
+    label_a: Literal["safe", "unsafe"] | None = None
+    label_b: Literal["safe", "unsafe"] | None = None
 
     def _content(self) -> list[Any]:
         return [*super()._content(), self.response_a, self.response_b]

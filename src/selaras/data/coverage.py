@@ -15,6 +15,7 @@ from selaras.core.project import AuditSettings
 from selaras.core.records import Example, Kind, Preference, Query
 from selaras.data.finding import AuditInput, Figures, Finding
 from selaras.data.seal import read_seal
+from selaras.data.split import PAIRS
 from selaras.stats import wilson
 
 AUDIT = "coverage"
@@ -148,7 +149,7 @@ def _sealed(given: AuditInput) -> Counter[Cell]:
     seal = read_seal(given.project) if given.project else None
     counts: Counter[Cell] = Counter()
     for row in seal.rows if seal else ():
-        policy, use_case, kind = row.stratum.split("/", 2)
+        policy, use_case, kind = row.stratum.removesuffix(PAIRS).split("/", 2)
         counts[Cell(NONE if kind == Kind.ORDINARY else policy, use_case, kind)] += 1
     return counts
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from selaras.core.fingerprint import seed_from
-from selaras.core.records import Query
+from selaras.core.records import Preference, Query
 
 Group = tuple[int, ...]
+# Pairs are measured apart from other rows, so that a fair share of them has to be sealed.
+PAIRS = " pairs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,14 @@ class Split:
 
 
 def stratum(row: Query) -> str:
-    """Return the cell of a row: policy, use case, kind.
+    """Return the cell of a row: policy, use case, kind; pairs have cells of their own.
 
     >>> stratum(Query(id="a", query="q", policies=("hate",), use_case="answer"))
     'hate/answer/ordinary'
     """
     policy = row.policies[0] if row.policies else "-"
-    return f"{policy}/{row.use_case or '-'}/{row.kind}"
+    kind = f"{row.kind}{PAIRS}" if isinstance(row, Preference) else row.kind
+    return f"{policy}/{row.use_case or '-'}/{kind}"
 
 
 def split_groups(rows: Sequence[Query], groups: Sequence[Group], share: float, seed: int) -> Split:
@@ -44,7 +47,8 @@ def split_groups(rows: Sequence[Query], groups: Sequence[Group], share: float, s
     held: list[Group] = []
     kept: list[Group] = []
     debt = 0.0
-    for cells in sorted(signatures):
+    # Pairs come last, so that adding them to a project divides its other rows as before.
+    for cells in sorted(signatures, key=lambda own: (own[0].endswith(PAIRS), own)):
         members = sorted(signatures[cells], key=lambda group: min(rows[i].id for i in group))
         for place in generator.permutation(len(members)):
             group = members[int(place)]

@@ -1,11 +1,11 @@
 """What a System is measured on: rows with their clusters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from selaras.core.fingerprint import fingerprint
 from selaras.core.project import Project
-from selaras.core.records import Query
+from selaras.core.records import Preference, Query
 from selaras.data import DEVELOPMENT_FIGURES, Development
 from selaras.data.opener import open_held_out, reveal
 from selaras.data.seal import Seal
@@ -45,14 +45,33 @@ class Suite:
 
 
 def development_suite(development: Development, rows: Sequence[Query] | None = None) -> Suite:
-    """Return the suite of development rows, or of some of them."""
-    chosen = development.rows if rows is None else tuple(rows)
+    """Return the suite of development rows, or of some of them; pairs are not asked."""
+    chosen = asked(development.rows if rows is None else rows)
     clusters = tuple(development.groups[row.id] for row in chosen)
     return Suite(chosen, clusters, DEVELOPMENT_FIGURES)
 
 
 def held_out_suite(project: Project) -> Suite:
-    """Return the suite of the sealed rows; raises SealError where there are none."""
+    """Return the suite of the sealed rows; raises SealError where there are none.
+
+    Pairs are not asked: reward models are measured on them.
+    """
     held_out = open_held_out(project)
-    clusters = tuple(row.group for row in held_out.seal.rows)
-    return Suite(reveal(held_out), clusters, HELD_OUT_FIGURES, held_out.seal)
+    groups = {row.id: row.group for row in held_out.seal.rows}
+    rows = asked(reveal(held_out))
+    clusters = tuple(groups[row.id] for row in rows)
+    return Suite(rows, clusters, HELD_OUT_FIGURES, held_out.seal)
+
+
+def held_out_pairs(project: Project) -> Suite:
+    """Return the sealed pairs, to measure a reward model by; raises SealError without a seal."""
+    held_out = open_held_out(project)
+    groups = {row.id: row.group for row in held_out.seal.rows}
+    rows = tuple(row for row in reveal(held_out) if isinstance(row, Preference))
+    clusters = tuple(groups[row.id] for row in rows)
+    return Suite(rows, clusters, HELD_OUT_FIGURES, held_out.seal)
+
+
+def asked(rows: Iterable[Query]) -> tuple[Query, ...]:
+    """Return the rows that a System is asked: all but pairs, whose responses are there already."""
+    return tuple(row for row in rows if not isinstance(row, Preference))

@@ -1,13 +1,18 @@
 """The local models that a model string can name."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from selaras.core.errors import InputError
-from selaras.core.manifest import read_manifest
+from selaras.core.manifest import Manifest, read_manifest
 from selaras.models.catalogue import bundled, get_bundled, get_gguf
 from selaras.models.hub import hf_folder
 from selaras.models.local import Adapter, LocalModel, open_local
 from selaras.models.names import Place
+
+# What a manifest's `method` says of a run that made a reward model.
+REWARD = "reward"
 
 
 def base_folder(name: str, place: Place) -> Path:
@@ -47,11 +52,11 @@ def open_hf(argument: str, place: Place) -> LocalModel:
 def open_run(argument: str, place: Place) -> LocalModel:
     """Return the model that a tuning run made: `RUN` as chosen, or `RUN@SCALE` at another scale."""
     run_id, _, scale = argument.partition("@")
-    manifest = read_manifest(place.runs, run_id)
-    if manifest.kind != "tune" or manifest.status != "finished":
+    manifest = finished_tuning(run_id, place)
+    if manifest.config.get("method") == REWARD:
         raise InputError(
-            f"run {run_id!r} is a {manifest.status} {manifest.kind} run, not a finished tuning",
-            fix="finish it with: selaras tune sft --resume",
+            f"run {run_id!r} made a reward model: it scores answers and gives none",
+            fix=f"use it as a judge: --judge reward:run:{run_id}",
         )
     chosen = manifest.config["chosen"]
     adapter = Adapter(place.runs / run_id / chosen["adapter"], _scale(scale, chosen["scale"]))
@@ -62,11 +67,31 @@ def open_run(argument: str, place: Place) -> LocalModel:
         name=bundled(name).identity if scheme == "bundled" else base,
         adapter=adapter,
     )
-    if found.identity["weights"] != manifest.config.get("weights"):
-        raise InputError(f"the base of run {run_id!r}, {base}, has other weights than when it ran")
-    if found.identity["adapter"] not in manifest.outputs.values():
-        raise InputError("the adapter was changed after its run", path=adapter.folder)
+    refuse_changed(manifest, found.identity, adapter.folder)
     return found
+
+
+def finished_tuning(run_id: str, place: Place) -> Manifest:
+    """Return the manifest of a finished tuning; raises InputError for any other run."""
+    manifest = read_manifest(place.runs, run_id)
+    if manifest.kind != "tune" or manifest.status != "finished":
+        method = manifest.config.get("method", "sft")
+        raise InputError(
+            f"run {run_id!r} is a {manifest.status} {manifest.kind} run, not a finished tuning",
+            fix=f"finish it with: selaras tune {method} --resume",
+        )
+    return manifest
+
+
+def refuse_changed(manifest: Manifest, identity: Mapping[str, Any], adapter: Path) -> None:
+    """Raise InputError where base or adapter are not those of the run any more."""
+    if identity["weights"] != manifest.config.get("weights"):
+        base = manifest.config["model"]
+        raise InputError(
+            f"the base of run {manifest.id!r}, {base}, has other weights than when it ran"
+        )
+    if identity["adapter"] not in manifest.outputs.values():
+        raise InputError("the adapter was changed after its run", path=adapter)
 
 
 def _scale(text: str, default: float) -> float:

@@ -9,7 +9,7 @@ from selaras.core.errors import InputError
 from selaras.core.late import resolve
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
-from selaras.models.protocol import Embedder, Model
+from selaras.models.protocol import Embedder, Model, Rewarder
 
 SCHEMES = {
     "bundled": "selaras.models.local_open:open_bundled",
@@ -22,6 +22,9 @@ SCHEMES = {
     "run": "selaras.models.local_open:open_run",
     "scripted": "selaras.models.scripted:open_scripted",
 }
+
+# Models of reward: scheme to what opens one, `(argument, Place) -> Rewarder`.
+REWARDERS = {"run": "selaras.models.local_reward:open_run_reward"}
 
 # Sentence encoders: name to what opens one, `() -> Embedder`.
 EMBEDDERS = {
@@ -63,6 +66,21 @@ def open_model(name: str, place: Place) -> Model:
     if scheme in {"http", "https"}:
         argument = name
     opener: Callable[[str, Place], Model] = resolve(SCHEMES[scheme])
+    return opener(argument, place)
+
+
+def open_rewarder(name: str, place: Place) -> Rewarder:
+    """Return the reward model that the string names: `run:ID` of a finished `tune reward`.
+
+    Raises InputError for another scheme, a run of another kind, an adapter that does not fit.
+    """
+    scheme, _, argument = name.partition(":")
+    if scheme not in REWARDERS or not argument:
+        raise InputError(
+            f"{name!r} names no reward model", fix="train one with 'selaras tune reward', and "
+            "name it run:ID",
+        )  # fmt: skip
+    opener: Callable[[str, Place], Rewarder] = resolve(REWARDERS[scheme])
     return opener(argument, place)
 
 

@@ -118,6 +118,26 @@ class Structured(Protocol):
         ...
 
 
+@runtime_checkable
+class Rewarder(Protocol):
+    """A model that says how good a response is."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the model really is (base, weights' hash, adapter): JSON values."""
+        ...
+
+    def reward(
+        self, conversations: Sequence[Conversation], responses: Sequence[str]
+    ) -> list[float]:
+        """Return one finite number an exchange, in their order; higher is better.
+
+        A difference of two rewards is in logits: sigmoid(a - b) is the probability that the first
+        response is preferred. Raises ModelError where an exchange does not fit the model.
+        """
+        ...
+
+
 class Embedder(Protocol):
     """A model that turns texts into unit vectors."""
 

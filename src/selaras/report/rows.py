@@ -12,7 +12,7 @@ from selaras.core.errors import MissingExtraError, SealError
 from selaras.core.project import Project
 from selaras.data import Development, open_development, read_seal
 from selaras.data.seal import Seal
-from selaras.data.split import stratum
+from selaras.data.split import PAIRS, stratum
 
 NONE = "-"
 
@@ -70,6 +70,6 @@ def row_counts(development: Development | None, seal: Seal | None) -> RowCounts:
 def _counted(strata: Iterable[str]) -> dict[tuple[str, str], int]:
     counts: Counter[tuple[str, str]] = Counter()
     for name in strata:
-        policy, _, rest = name.partition("/")
+        policy, _, rest = name.removesuffix(PAIRS).partition("/")
         counts[policy, rest.rpartition("/")[2]] += 1
     return dict(counts)

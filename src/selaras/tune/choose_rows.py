@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selaras.core.errors import InputError
-from selaras.core.project import Tuning
 from selaras.core.records import Example, Expected, Kind, Query
+from selaras.core.tuning import Tuning
 from selaras.data import Development
 from selaras.data.split import split_groups
+from selaras.evaluate.suite import asked
 
 Recipe = Literal["guarded", "naive"]
 
@@ -82,7 +83,7 @@ def choose_rows(
         )
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
-    selection = tuple(row for i, row in enumerate(development.rows) if i in aside)
+    selection = asked(row for i, row in enumerate(development.rows) if i in aside)
     return TuningRows(train, selection)
 
 

@@ -20,6 +20,9 @@ class Encoded:
     labels: tuple[tuple[int, ...], ...]
     too_long: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
     @property
     def tokens(self) -> int:
         """Tokens in one epoch."""

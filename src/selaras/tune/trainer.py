@@ -1,17 +1,19 @@
 """The one place that calls TRL: SFT of a LoRA adapter, with checkpoints that survive a kill."""
 
+import errno
 import math
 import re
 import shutil
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from selaras.core.errors import MissingExtraError, SelarasError, one_line
 from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress, Task
-from selaras.core.project import Tuning
+from selaras.core.tuning import LoraSettings
 from selaras.models.local import best_device, best_dtype, load_weights, pad_id
 from selaras.models.local_torch import torch, transformers
 from selaras.tune.encode import Encoded
@@ -21,37 +23,39 @@ try:
     import datasets
     import peft
     import trl
+    from safetensors import SafetensorError
 except ImportError as error:
     raise MissingExtraError(error.name or "trl", "tune") from error
 
 SAVE_EVERY = 4
 COMPLETE = "complete.json"
 LORA_ALPHA = 2
+Rows = TypeVar("Rows", bound=Sized)
 _LAYER = re.compile(r"\.(\d+)\.")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What one training run needs."""
+class Training(Generic[Rows]):
+    """What one training run needs; `rows` are encoded for what is trained."""
 
     base: Path
-    rows: Encoded
-    settings: Tuning
+    rows: Rows
+    settings: LoraSettings
     seed: int
     folder: Path
     first_token_weight: float = 1.0
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.rows.input_ids) / self.settings.batch_size)
+        return math.ceil(len(self.rows) / self.settings.batch_size)
 
     @property
     def steps(self) -> int:
         return self.steps_per_epoch * self.settings.epochs
 
 
-def train(training: Training, progress: Progress = SILENT) -> list[Path]:
+def train(training: Training[Encoded], progress: Progress = SILENT) -> list[Path]:
     """Train the adapter and return its checkpoints, one an epoch, in PEFT format.
 
     Starts from the last whole checkpoint in the folder where there is one: at most `SAVE_EVERY`
@@ -70,27 +74,32 @@ def train(training: Training, progress: Progress = SILENT) -> list[Path]:
     transformers.set_seed(training.seed)
     datasets.disable_progress_bars()
     with progress.task("tuning (steps)", training.steps) as task:
-        watch = _Watch(training, task)
         trainer = ResponseLoss(
             model=model,
-            args=_arguments(training),
+            args=trl.SFTConfig(
+                **arguments(training),
+                max_length=None,
+                dataset_kwargs={"skip_prepare_dataset": True},
+            ),
             train_dataset=rows,
             processing_class=tokenizer,
-            peft_config=peft.LoraConfig(
-                r=training.settings.rank,
-                lora_alpha=LORA_ALPHA * training.settings.rank,
-                lora_dropout=0.0,
-                target_modules=upper_linears(model, training.settings.layers),
-                task_type="CAUSAL_LM",
-            ),
-            callbacks=[watch],
+            peft_config=lora(model, training.settings, "CAUSAL_LM"),
+            callbacks=[Watch(training, task)],
         )
         trainer.first_token_weight = training.first_token_weight
-        trainer.remove_callback(transformers.PrinterCallback)
-        try:
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
-        except (RuntimeError, MemoryError) as error:
-            raise _said(error) from error
+        return run(trainer, training, start)
+
+
+def run(trainer: Any, training: Training[Any], start: Path | None) -> list[Path]:
+    """Run a trainer from a checkpoint, or from the beginning, and return the epochs' checkpoints.
+
+    Raises SelarasError where memory or the disk runs out or the training stops.
+    """
+    trainer.remove_callback(transformers.PrinterCallback)
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
+        raise _said(error) from error
     return epoch_checkpoints(training.folder, training.steps_per_epoch)
 
 
@@ -124,30 +133,40 @@ def loss_curve(folder: Path) -> list[dict[str, float]]:
     return [{"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e]
 
 
-def _arguments(training: Training) -> Any:
+def arguments(training: Training[Any]) -> dict[str, Any]:
+    """Return what every TRL trainer is told here, as the fields of its configuration."""
     settings = training.settings
     on_cpu = best_device() == "cpu"
-    return trl.SFTConfig(
-        output_dir=str(training.folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, training.steps // 20),
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        gradient_checkpointing=False,
-        bf16=best_dtype() is torch.bfloat16,
-        use_cpu=on_cpu,
-        dataloader_pin_memory=not on_cpu,
-        logging_steps=1,
-        save_steps=SAVE_EVERY,
-        seed=training.seed,
-        data_seed=training.seed,
-        report_to="none",
-        disable_tqdm=True,
+    return {
+        "output_dir": str(training.folder),
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": max(1, training.steps // 20),
+        "gradient_checkpointing": False,
+        "bf16": best_dtype() is torch.bfloat16,
+        "use_cpu": on_cpu,
+        "dataloader_pin_memory": not on_cpu,
+        "logging_steps": 1,
+        "save_steps": SAVE_EVERY,
+        "seed": training.seed,
+        "data_seed": training.seed,
+        "report_to": "none",
+        "disable_tqdm": True,
         # Left on, it writes a loss of 0 where the loss is no number, and training goes on.
-        logging_nan_inf_filter=False,
+        "logging_nan_inf_filter": False,
+    }
+
+
+def lora(model: Any, settings: LoraSettings, task: str) -> Any:
+    """Return the configuration of a new adapter in the upper layers; `task` as PEFT calls it."""
+    return peft.LoraConfig(
+        r=settings.rank,
+        lora_alpha=LORA_ALPHA * settings.rank,
+        lora_dropout=0.0,
+        target_modules=upper_linears(model, settings.layers),
+        task_type=task,
     )
 
 
@@ -167,10 +186,10 @@ def upper_linears(model: Any, share: float) -> list[str]:
     ]
 
 
-class _Watch(transformers.TrainerCallback):  # type: ignore[misc]
+class Watch(transformers.TrainerCallback):  # type: ignore[misc]
     """Shows steps, orders epochs, stops on a loss that is no number, marks whole checkpoints."""
 
-    def __init__(self, training: Training, task: Task) -> None:
+    def __init__(self, training: Training[Any], task: Task) -> None:
         self.training = training
         self.task = task
 
@@ -214,8 +233,13 @@ def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _said(error: RuntimeError | MemoryError) -> SelarasError:
+def _said(error: Exception) -> SelarasError:
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return SelarasError("out of memory: lower --set tune.batch_size or tune.max_tokens")
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
+        return SelarasError(
+            "the disk is full, and a checkpoint could not be written: make room, and go on from "
+            "the last whole one with --resume"
+        )
     return SelarasError(f"training stopped: {one_line(text, 300)}")
