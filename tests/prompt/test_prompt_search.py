@@ -108,10 +108,34 @@ def test_a_killed_search_resumed_equals_one_that_never_was(
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_ended(world, tmp_path) -> None:
-    small, _, _ = searched(world, tmp_path, budget=100)
+    small, _, _ = searched(world, tmp_path, budget=150)
     large, model, _ = searched(world, tmp_path, budget=200)
-    assert large.steps[: len(small.steps) - 1] == small.steps[:-1]
-    assert model.asked == large.calls - small.calls
+    ended = [step for step in small.steps if "budget" not in step.why][:-1]
+    assert ended
+    assert list(large.steps[: len(ended)]) == ended
+    # The last head of the smaller search was asked on all selecting rows, which this one skips.
+    assert large.calls - small.calls <= model.asked < large.calls - small.calls + 30
+
+
+def test_a_small_budget_selects_by_fewer_rows_and_still_tests_on_unseen_ones(world, tmp_path):
+    small, _, _ = searched(world, tmp_path / "small", budget=130)
+    assert len(small.seed.outcomes) == 21
+    assert len(small.best.outcomes) == 21
+
+
+def test_a_large_budget_measures_in_mid_climb_and_goes_on(world, tmp_path) -> None:
+    slow = world.WorldModel(edits=0.3)
+    found, _, _ = searched(world, tmp_path, model=slow, budget=300)
+    measured = [step.number for step in found.steps if step.how.startswith("all of")]
+    assert len(measured) == 2
+    assert measured[0] < len(found.steps) - 1
+    assert found.finalists == 2
+
+
+def test_a_search_ends_where_no_proposal_can_be_tried(world, tmp_path) -> None:
+    found, model, _ = searched(world, tmp_path, model=world.WorldModel(edits=0.0), budget=400)
+    assert "could be tried" in found.ended
+    assert model.asked < 200
 
 
 def test_where_no_edit_helps_the_seed_wins_and_that_is_a_result(world, tmp_path) -> None:

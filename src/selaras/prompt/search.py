@@ -1,15 +1,19 @@
-"""Looking for a better template: propose, race, accept on paired evidence, within a budget.
+"""Looking for a better template: propose, climb on few rows, prove on others, within a budget.
 
-Greedy with a front. A child is asked first on the very rows that it was made from, and dropped if
-it does not mend them. Then it races its parent on development rows that it has not seen, ones that
-the parent got wrong among ones that it got right, in minibatches that double, and is dropped as
-soon as it breaks as much as it mends. Who is left at the end is compared on all of them.
+A child is asked first on the rows that it was made from, and dropped if it mends none of them, then
+on the other rows of the reflecting half that its parent was asked on; it becomes the head of the
+climb where it mends more than it breaks, and the next child is made from it. Such a step costs
+ten calls and may be luck. So the budget keeps back what it takes to ask the head on all selecting
+rows, which no step was made from: once in mid-climb, where the budget holds it, and at the end. A
+head that is worse there than the best so far gives way to it. Where the budget is small, fewer rows
+select: seed and winner together take a third of it.
 The last word has a paired test against the seed, its p-value multiplied by the number of finalists
 (Bonferroni; the best of many is lucky), and the noise of one prompt asked twice. The seed itself
 always competes, and "no significant improvement" is a result: then the seed is returned.
 
-In the line of GEPA (arXiv:2507.19457: reflection on failures, a Pareto front) and of racing
-(Maron & Moore 1994); unlike them it vetoes on must-refuse rows and tests what it returns.
+In the line of GEPA (arXiv:2507.19457: reflection on failures) and of racing (Maron & Moore 1994);
+unlike them it vetoes on must-refuse rows, climbs on other rows than it selects by, and tests what
+it returns.
 """
 
 import random
@@ -23,11 +27,19 @@ from selaras.core.records import Query
 from selaras.evaluate.budget import BudgetSpentError
 from selaras.prompt.objective import Contrast, Outcome, contrast
 from selaras.prompt.rollouts import Rollouts
-from selaras.prompt.selection import Candidate, Rows, SearchResult, SearchSettings, Selection, Step
+from selaras.prompt.selection import Rows, SearchResult, SearchSettings, Selection, Step
 from selaras.template import PromptTemplate
 
 FIRST_BATCH = 8
 FAILURES_SHOWN = 3
+# Rows of the race at a time, and by how many more mended than broken rows it is won early.
+_BATCH, _CLEAR = 5, 2
+# A climb of fewer calls than this many times the selecting rows is measured at its end alone.
+_MIDWAY = 6
+# Of the budget, what one template on the selecting rows may take, and the fewest of them.
+_SHARE, _FEWEST = 6, 20
+# So many proposals in a row that were refused, or tried before, end the climb.
+_STUCK = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +84,25 @@ def greedy_search(
     Raises InputError where the budget does not even hold the seed's own rows.
     """
     settings = settings or SearchSettings()
-    selection = Selection(rollouts, rows, settings)
+    most = max(_FEWEST, (rollouts.budget.max_calls or 0) // (_SHARE * rollouts.dearest))
+    selection = Selection(rollouts, Rows(rows.reflect, rows.select[:most]), settings)
     with progress.task("searching", float(rollouts.budget.max_calls or 0)) as task:
         selection.begin(seed)
-        race = _Race(selection)
+        climb = _Climb(selection)
         done = 0
         try:
-            while race.goes_on():
-                race.step(proposers)
+            while climb.goes_on():
+                climb.step(proposers)
                 task.advance(rollouts.journal.calls - done, f"best {selection.best.value:.3f}")
                 done = rollouts.journal.calls
+            climb.measure()
         except BudgetSpentError:
             selection.ended = "the budget is spent"
     return selection.result()
 
 
-class _Race:
-    """The greedy search: proposals of the best candidate, raced on doubling minibatches."""
+class _Climb:
+    """The greedy search: the head, how it came about, and what is still to be measured of it."""
 
     def __init__(self, selection: Selection) -> None:
         self.selection, self.rollouts = selection, selection.rollouts
@@ -96,37 +110,49 @@ class _Race:
         self.chance = random.Random(seed_from("search", self.settings.seed))
         self.tried = {selection.seed.template.fingerprint}
         self.looked: dict[str, int] = {}
+        self.head, self.changes = selection.seed.template, list[str]()
+        final = len(selection.rows.select)
+        room = self.rollouts.budget.left - final * self.rollouts.dearest
+        # The call after which the head is measured in mid-climb.
+        self.midway = (
+            self.rollouts.journal.calls + (room - final) // 2 if room > _MIDWAY * final else None
+        )
 
     def goes_on(self) -> bool:
         """Return whether another step may be taken; `ended` says why not."""
-        if self.selection.best.value >= 1.0:
-            self.selection.ended = "nothing is left to mend on these rows"
-        elif len(self.selection.steps) >= self.settings.most_steps:
+        final = len(self.selection.rows.select)
+        steps = self.selection.steps
+        if len(steps) >= self.settings.most_steps:
             self.selection.ended = "the most steps were taken"
-        elif not self.rollouts.affords(FIRST_BATCH, others=1):
+        elif len(steps) >= _STUCK and all(s.became == "refused" for s in steps[-_STUCK:]):
+            self.selection.ended = f"none of the last {_STUCK} proposals could be tried"
+        elif not self.rollouts.affords(final + FIRST_BATCH, others=2):
             self.selection.ended = "the budget is spent"
         return not self.selection.ended
 
     def step(self, proposers: Sequence[Proposer]) -> None:
-        """Propose one child of the best, or now and then of another of the front; race it."""
-        number = len(self.selection.steps) + 1
-        front = self.selection.front()
-        best = self.selection.best
-        parent = best if number % 3 or len(front) < 2 else self.chance.choice(front)
-        wrong, right = self.reflected_on(parent.template)
+        """Propose one child of the head and see whether it takes its place."""
+        wrong, right = self.reflected_on(self.head)
+        if not wrong:
+            self.selection.ended = "nothing is left to mend on these rows"
+            return
         shown = self.chance.sample(wrong, min(FAILURES_SHOWN, len(wrong)))
-        propose = proposers[(number - 1) % len(proposers)]
-        proposal = propose(parent.template, shown, self.chance)
+        propose = proposers[len(self.selection.steps) % len(proposers)]
+        proposal = propose(self.head, shown, self.chance)
         child = proposal.template
         if child is None:
-            self.note(parent, proposal, "refused", 0, None, proposal.problem or "no proposal")
+            self.note(proposal, "refused", 0, None, proposal.problem or "no proposal")
         elif child.fingerprint in self.tried:
-            self.note(parent, proposal, "refused", 0, None, "this template was tried already")
+            self.note(proposal, "refused", 0, None, "this template was tried already")
         else:
             self.tried.add(child.fingerprint)
-            kept = self.chance.sample(right, min(len(shown), len(right)))
-            if self.screened(parent, child, proposal, [*shown, *kept]):
-                self.run(parent, child, proposal)
+            others = [case for case in (*wrong, *right) if case not in shown]
+            self.chance.shuffle(others)
+            if self.raced(child, proposal, shown, others):
+                self.head, self.changes = child, [*self.changes, proposal.how]
+        if self.midway is not None and self.rollouts.journal.calls >= self.midway:
+            self.midway = None
+            self.measure()
 
     def reflected_on(self, template: PromptTemplate) -> tuple[list[Case], list[Case]]:
         """Return rows of the reflecting half that a template gets wrong and right.
@@ -139,89 +165,71 @@ class _Race:
             outcomes = self.rollouts.outcomes(template, rows[:seen])
             cases = list(zip(rows, outcomes, strict=False))
             wrong = [case for case in cases if case[1].right is False]
-            if len(wrong) >= 2 * FAILURES_SHOWN or seen >= len(rows):
+            room = self.rollouts.affords(len(self.selection.rows.select) + 2 * FIRST_BATCH)
+            if len(wrong) > FAILURES_SHOWN or seen >= len(rows) or not room:
                 self.looked[template.fingerprint] = seen
                 return wrong, [case for case in cases if case[1].right]
             seen += FIRST_BATCH
 
-    def screened(
-        self, parent: Candidate, child: PromptTemplate, proposal: Proposal, cases: Sequence[Case]
+    def raced(
+        self, child: PromptTemplate, proposal: Proposal, shown: list[Case], others: list[Case]
     ) -> bool:
-        """Return whether a child mends more than it breaks of the very rows it was made from.
+        """Return whether a child mends what it was made from, and more than it breaks elsewhere.
 
         The cheapest question of all comes first: most children fail it.
         """
-        if not cases:
-            return True
-        before = [outcome for _, outcome in cases]
-        after = self.rollouts.outcomes(child, [row for row, _ in cases])
-        found = contrast(before, after, self.settings.seed)
-        if self.vetoed(parent, proposal, found, len(cases)):
-            return False
-        if found.fixed > found.broken:
-            return True
-        why = f"mends {found.fixed} and breaks {found.broken} of the {len(cases)} it was made from"
-        self.note(parent, proposal, "dropped", len(cases), found.gain.difference, why)
-        return False
+        asked: list[Case] = []
+        after: list[Outcome] = []
+        batches = [others[i : i + _BATCH] for i in range(0, len(others), _BATCH)]
+        for batch in (shown, *batches):
+            asked += batch
+            if not self.rollouts.affords(len(batch) + len(self.selection.rows.select)):
+                self.note(proposal, "dropped", len(after), None, "the budget is spent")
+                return False
+            after += self.rollouts.outcomes(child, [row for row, _ in batch])
+            found = contrast([outcome for _, outcome in asked], after, self.settings.seed)
+            if self.vetoed(proposal, found, len(asked)):
+                return False
+            if found.gain.difference <= 0:
+                why = f"mends {found.fixed} and breaks {found.broken} of {len(asked)} rows"
+                self.note(proposal, "dropped", len(asked), found.gain.difference, why)
+                return False
+            if len(asked) >= FIRST_BATCH and found.fixed >= found.broken + _CLEAR:
+                break
+        why = f"mends {found.fixed} and breaks {found.broken} of {len(asked)} rows"
+        self.note(proposal, "taken up", len(asked), found.gain.difference, why)
+        return True
 
-    def run(self, parent: Candidate, child: PromptTemplate, proposal: Proposal) -> None:
-        """Race a child against its parent, and take it up where it reaches the end."""
-        rows = self.selection.rows.select
-        order = interleaved(rows, parent.outcomes, self.chance)
-        seen: list[Outcome] = []
-        size = FIRST_BATCH
-        while len(seen) < len(order):
-            seen += self.rollouts.outcomes(child, order[len(seen) : size])
-            found = contrast(parent.outcomes, seen, self.settings.seed)
-            if self.vetoed(parent, proposal, found, len(seen)):
-                return
-            # What mends a rare fault may show nothing in the first half of the rows.
-            broken = found.gain.difference < 0
-            if broken or (found.gain.difference == 0 and 2 * len(seen) > len(order)):
-                why = f"mends {found.fixed} and breaks {found.broken} of {len(seen)} rows"
-                self.note(parent, proposal, "dropped", len(seen), found.gain.difference, why)
-                return
-            size *= 2
-        by_row = {outcome.row: outcome for outcome in seen}
-        outcomes = tuple(by_row[row.id] for row in rows)
-        better, beside = self.selection.finalist(child, proposal.how, outcomes, parent.name)
+    def measure(self) -> None:
+        """Ask the head on all selecting rows; where it is not the best, the climb goes back."""
+        if self.head is self.selection.best.template or not self.changes:
+            return
+        outcomes = tuple(self.rollouts.outcomes(self.head, self.selection.rows.select))
+        better, beside = self.selection.finalist(
+            self.head, "; ".join(self.changes), outcomes, self.selection.best.name
+        )
         why = f"{beside.fixed} mended, {beside.broken} broken, p {beside.gain.p_value:.3f}"
-        became = "accepted" if better else "kept aside"
-        self.note(parent, proposal, became, len(seen), beside.gain.difference, why)
+        rows, gain = len(outcomes), beside.gain.difference
+        measured = Proposal(f"all of {len(self.changes)} changes", self.head)
+        # A head that shows nothing yet may be half-way to something; one that harms is left.
+        if gain < 0 or len(beside.vetoes) > self.settings.vetoes:
+            self.head, self.changes = self.selection.best.template, []
+        if not self.vetoed(measured, beside, rows):
+            self.note(measured, "accepted" if better else "kept aside", rows, gain, why)
 
-    def vetoed(self, parent: Candidate, proposal: Proposal, found: Contrast, rows: int) -> bool:
+    def vetoed(self, proposal: Proposal, found: Contrast, rows: int) -> bool:
         """Return whether a child breaks more must-refuse rows of its parent's than it may."""
         if len(found.vetoes) <= self.settings.vetoes:
             return False
         why = f"it breaks must-refuse rows that its parent keeps: {', '.join(found.vetoes)}"
-        self.note(parent, proposal, "vetoed", rows, found.gain.difference, why)
+        self.note(proposal, "vetoed", rows, found.gain.difference, why)
         return True
 
     def note(
-        self, parent: Candidate, proposal: Proposal, became: str, rows: int, gain: float | None,
-        why: str,
-    ) -> None:  # fmt: skip
+        self, proposal: Proposal, became: str, rows: int, gain: float | None, why: str
+    ) -> None:
         """Keep what became of a proposal."""
-        number = len(self.selection.steps) + 1
         self.selection.steps.append(
-            Step(number, parent.name, proposal.how, became, rows, gain, why,
-                 self.rollouts.journal.calls)
+            Step(len(self.selection.steps) + 1, self.selection.best.name, proposal.how, became,
+                 rows, gain, why, self.rollouts.journal.calls)
         )  # fmt: skip
-
-
-def interleaved(
-    rows: Sequence[Query], outcomes: Sequence[Outcome], chance: random.Random
-) -> list[Query]:
-    """Return rows in the order of a race: one that the parent got wrong, one that it got right.
-
-    What a child can mend and what it can break are both seen early.
-    """
-    state = {outcome.row: outcome.right for outcome in outcomes}
-    wrong = [row for row in rows if not state[row.id]]
-    right = [row for row in rows if state[row.id]]
-    chance.shuffle(wrong)
-    chance.shuffle(right)
-    order: list[Query] = []
-    while wrong or right:
-        order += [half.pop() for half in (wrong, right) if half]
-    return order
