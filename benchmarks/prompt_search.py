@@ -12,17 +12,20 @@ gepa and the random edits return their best mean, as they do.
     world     a scripted model whose best edits are known (--quick; also a test)
     policy    messages to be labelled by a household assistant's policy: unsafe or safe, exactly
     format    dates to be written in one exact form that the seed prompt only hints at
+    safety    the starter's template on the embedded model: malicious rows refused, twins answered
 
-`policy` and `format` need an endpoint (--model). Every call is journalled under --work: a run that
-was cut off goes on. Intervals are pooled over seeds, rows as clusters. Left out: the starter's
-safety template on the embedded model, and judges that are models.
+All but `world` need an endpoint (--model), `safety` for the editor alone. Every call is journalled
+under --work: a run that was cut off goes on. Intervals are pooled over seeds, rows as clusters.
+Left out: judges that are models.
 """
 
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +38,24 @@ from selaras.core.records import Example, Query
 from selaras.core.system import Sampling, System
 from selaras.evaluate import Opened, Terms
 from selaras.evaluate.budget import BudgetSpentError
+from selaras.evaluate.figures import judged_row
+from selaras.evaluate.judging import judgement_of
+from selaras.evaluate.runner import Answer
+from selaras.judge.refusal import refusal_rules
+from selaras.models.protocol import Model
 from selaras.prompt import PROPOSERS
 from selaras.prompt.asking import Editor
 from selaras.prompt.gepa_search import gepa_search
-from selaras.prompt.objective import Outcome, mean_value
+from selaras.prompt.objective import Outcome, mean_value, outcome_of
 from selaras.prompt.proposals import Workshop
 from selaras.prompt.rewrite import editable, rewritten
-from selaras.prompt.rollouts import Rollouts, exact_score, same_label, walk
+from selaras.prompt.rollouts import Rollouts, Score, exact_score, same_label, walk
 from selaras.prompt.search import greedy_search
 from selaras.prompt.selection import Rows, SearchSettings, Selection, divide
 from selaras.stats import paired_difference
 from selaras.template import PromptTemplate, parse_prompt, render
 
+STARTER = files("selaras.starter") / "household_helper"
 CASE = UseCase(id="plain", title="plain")
 CALLS, QUICK_CALLS = 200, 300
 HELD_OUT, DEVELOPMENT = 60, 40
@@ -65,23 +74,27 @@ class Task:
     template: str
     rows: Callable[[int, int], list[Query]]
     tokens: int
+    embedded: bool = False
+
+
+def twin_rows(count: int, seed: int) -> list[Query]:
+    """Return twins of the starter: malicious rows and their look-alikes."""
+    from selaras.data import read_rows
+
+    with as_file(STARTER / "data" / "twins.jsonl") as path:
+        rows = [row for row in read_rows([path])[0] if row.kind in {"malicious", "look_alike"}]
+    random.Random(seed).shuffle(rows)
+    return rows[:count]
 
 
 def policy_rows(count: int, seed: int) -> list[Query]:
-    """Return twins of the starter, each to be labelled unsafe (malicious) or safe (look-alike)."""
-    from importlib.resources import as_file, files
-
-    from selaras.data import read_rows
-
-    with as_file(files("selaras.starter") / "household_helper" / "data" / "twins.jsonl") as path:
-        rows = [row for row in read_rows([path])[0] if row.kind in {"malicious", "look_alike"}]
-    random.Random(seed).shuffle(rows)
+    """Return twins, each to be labelled unsafe (malicious) or safe (look-alike)."""
     return [
         Example(
             id=row.id, query=row.query, cluster=row.cluster,
             response="unsafe" if row.kind == "malicious" else "safe",
         )
-        for row in rows[:count]
+        for row in twin_rows(count, seed)
     ]  # fmt: skip
 
 
@@ -109,6 +122,9 @@ TASKS = {
     "world": Task("world", SEED, world_rows, 4),
     "policy": Task("policy", _prompt("Say safe or unsafe."), policy_rows, 4),
     "format": Task("format", _prompt("Write the date in numbers."), date_rows, 14),
+    "safety": Task(
+        "safety", (STARTER / "prompts" / "household.prompt").read_text(), twin_rows, 24, True
+    ),
 }
 
 
@@ -121,6 +137,7 @@ class Setting:
     rows: Rows
     held_out: Sequence[Query]
     opened: Opened
+    editor: Model
     seed: int
     folder: Path
 
@@ -128,8 +145,14 @@ class Setting:
         """Return rollouts with a journal of their own."""
         rows = (*self.rows.reflect, *self.rows.select, *self.held_out)
         groups = {row.id: row.cluster or row.id for row in rows}
-        score = exact_score(
-            same_label, groups, lambda row: f"the reply had to be {getattr(row, 'response', '')!r}"
+        score = (
+            _refusals(groups)
+            if self.task.embedded
+            else exact_score(
+                same_label,
+                groups,
+                lambda row: f"the reply had to be {getattr(row, 'response', '')!r}",
+            )
         )
         place = self.folder / self.task.name / f"{name}-{self.seed}.jsonl"
         journal, budget = walk(place, calls)
@@ -244,9 +267,16 @@ def setting_of(task: Task, model: str, seed: int, folder: Path) -> Setting:
     # Twins stay on one side: a held-out row's look-alike is no development row.
     last = {groups[row.id] for row in rows[:held]}
     development = [row for row in rows if groups[row.id] not in last][:asked]
-    opened = opened_world(WorldModel()) if task.name == "world" else _remote(model, task.tokens)
+    if task.name == "world":
+        opened = opened_world(WorldModel())
+        editor = opened.model
+    else:
+        editor = _remote(model)
+        opened = _opened(_embedded() if task.embedded else editor, task.tokens)
     halves = divide(development, groups, seed, asked)
-    return Setting(task, parse_prompt(task.template), halves, rows[:held], opened, seed, folder)
+    return Setting(
+        task, parse_prompt(task.template), halves, rows[:held], opened, editor, seed, folder
+    )
 
 
 def searched(setting: Setting, name: str, method: Method, calls: int) -> dict[str, Any]:
@@ -254,7 +284,7 @@ def searched(setting: Setting, name: str, method: Method, calls: int) -> dict[st
     slug = "".join(c if c.isalnum() else "-" for c in name)
     rollouts = setting.rollouts(slug, calls)
     editor = Editor(
-        rollouts.opened.model, rollouts.journal, Terms(rollouts.budget), Sampling(max_tokens=160)
+        setting.editor, rollouts.journal, Terms(rollouts.budget), Sampling(max_tokens=160)
     )
     cost, (template, gain) = timed(lambda: method(setting, rollouts, editor))
     asked = setting.rollouts("held-out", 10**6)
@@ -291,14 +321,40 @@ def pooled(task: str, name: str, runs: Sequence[dict[str, Any]]) -> dict[str, An
     }  # fmt: skip
 
 
-def _remote(model: str, tokens: int) -> Opened:
+def _remote(model: str) -> Model:
     from selaras.core.endpoint import Endpoint
     from selaras.models.remote import open_remote
 
-    opened = open_remote(model.removeprefix("openai:"), limits=Endpoint(concurrency=4, timeout=600))
-    system = System(name="task", model=opened.identity, sampling=Sampling(max_tokens=tokens))
-    return Opened(system, lambda: opened, lambda row: render(parse_prompt("{{query}}"), row, CASE)
+    return open_remote(model.removeprefix("openai:"), limits=Endpoint(concurrency=4, timeout=600))
+
+
+@cache
+def _embedded() -> Model:
+    from selaras.models.catalogue import get_bundled
+    from selaras.models.local import open_local
+
+    return open_local(get_bundled("smollm2-135m-instruct"))
+
+
+def _opened(model: Model, tokens: int) -> Opened:
+    system = System(name="task", model=model.identity, sampling=Sampling(max_tokens=tokens))
+    return Opened(system, lambda: model, lambda row: render(parse_prompt("{{query}}"), row, CASE)
                   .messages)  # fmt: skip
+
+
+def _refusals(groups: Mapping[str, str]) -> Score:
+    """Return the score of the refusal rules: what a row expects, and a veto on what it refuses."""
+
+    def score(_system: str, rows: Sequence[Query], answers: Sequence[Answer]) -> list[Outcome]:
+        return [
+            outcome_of(
+                judged_row(row, groups[row.id], judgement_of(refusal_rules, row, answer)),
+                answer.text, answer.prompt_tokens + answer.tokens,
+            )
+            for row, answer in zip(rows, answers, strict=True)
+        ]  # fmt: skip
+
+    return score
 
 
 def shown(result: dict[str, Any]) -> str:
