@@ -104,11 +104,17 @@ def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) 
     """Print paired differences in points with intervals and adjusted p-values."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="Paired differences in points, p after Holm", title_justify="left")
-    for column in ("Systems", "figure", "difference [95 %]", "p", "n", ""):
+    for column in ("figure", "difference [95 %]", "p", "n", ""):
         table.add_column(column, no_wrap=True)
+    pair = None
     for c in comparisons:
+        if pair != (pair := (c.before, c.after)):
+            # A line of its own: beside every figure the names would not fit a terminal.
+            table.add_section()
+            table.add_row(Text(f"{c.before} > {c.after}", style="bold"))
         p = c.paired
         graded = c.figure == "quality"
         points, low, high = (
@@ -116,7 +122,7 @@ def print_comparisons(comparisons: Sequence["Comparison"], *, file: Any = None) 
             for value in (p.difference, p.low, p.high)
         )
         table.add_row(
-            f"{c.before} > {c.after}", FIGURES.get(c.figure, c.figure),
+            f"  {FIGURES.get(c.figure, c.figure)}",
             f"{points} [{low}, {high}]", _p(c.p_value), str(p.n),
             "tie" if c.tied else "",
         )  # fmt: skip
