@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.projects import make_project, row, twins, use_word_encoder
-from selaras.data import AUDITS, audit_project, decide, split_project
+from selaras.core.files import write_jsonl
+from selaras.data import AUDITS, audit_files, audit_project, decide, split_project
 from selaras.report.audit import write_audit
 from selaras.report.data_card import data_card
 
@@ -38,3 +39,10 @@ def test_a_card_answers_its_questions_without_quoting_a_row(
     ):  # fmt: skip
         assert said in card, said
     assert not any(each["query"] in card for each in rows)
+    # An audit of a single file says little of the rest: the one of all rows stays beside it.
+    few = tmp_path / "few.jsonl"
+    write_jsonl(few, [row(f"new{i}", use_case="answer") for i in range(2)])
+    write_audit(audit_files([few], {"coverage": AUDITS["coverage"]}, project), project)
+    both = data_card(project)
+    assert both.count("Audit of ") == 2
+    assert "over 2 rows" in both

@@ -59,7 +59,7 @@ def _purpose(project: Project, loaded: Rows) -> list[str]:
     return [
         "## What is it for?",
         "",
-        f"{project.file.description or project.file.product}. Use cases: {uses}.",
+        f"{(project.file.description or project.file.product).rstrip('.')}. Use cases: {uses}.",
         "",
         ", ".join(f"{n} {name} rows" for name, n in sorted(records.items())) + ".",
         "",
@@ -147,23 +147,23 @@ def _cover(project: Project, rows: Sequence[Query]) -> list[str]:
 
 def _checks(project: Project) -> list[str]:
     lines = ["## How was it checked?", ""]
-    audit = _newest(ledger(project.runs), "audit")
-    if audit is None:
+    audits = _widest(ledger(project.runs))
+    if not audits:
         return [*lines, "No audit was run (`selaras data audit`)."]
-    rows = [
-        (name, *(str(counts.get(level, 0)) for level in ("fault", "review", "note")))
-        for name, counts in audit.figures.get("counts", {}).items()
-    ]
-    said = f"Audit of {audit.started[:10]} over {audit.figures.get('rows', 0)} rows (`{audit.id}`)"
-    lines += (
-        [f"{said}:", "", *_table(("finding", "fault", "review", "note"), rows)]
-        if rows
-        else [f"{said}: nothing was found."]
-    )
+    for audit in audits:
+        rows = [
+            (name, *(str(counts.get(level, 0)) for level in ("fault", "review", "note")))
+            for name, counts in audit.figures.get("counts", {}).items()
+        ]
+        said = f"Audit of {audit.started[:10]} over {_rows(audit)} rows (`{audit.id}`)"
+        lines += (
+            [f"{said}:", "", *_table(("finding", "fault", "review", "note"), rows), ""]
+            if rows
+            else [f"{said}: nothing was found.", ""]
+        )
     sets = ", ".join(project.file.evaluation_sets)
     return [
         *lines,
-        "",
         "Compared with the sealed rows"
         + (f" and with {sets}" if sets else "")
         + " for copies and paraphrases, which are left out of development.",
@@ -196,9 +196,18 @@ def _kept(project: Project) -> list[str]:
     return lines
 
 
-def _newest(runs: Iterable[Manifest], kind: str) -> Manifest | None:
-    found = [run for run in runs if (run.kind, run.status) == (kind, "finished")]
-    return found[-1] if found else None
+def _widest(runs: Iterable[Manifest]) -> list[Manifest]:
+    """Return the newest audit, and before it the newest of those that read more rows."""
+    found = [run for run in runs if (run.kind, run.status) == ("audit", "finished")]
+    if not found:
+        return []
+    most = max(_rows(run) for run in found)
+    whole = [run for run in found if _rows(run) == most][-1]
+    return [whole] if whole is found[-1] else [whole, found[-1]]
+
+
+def _rows(audit: Manifest) -> int:
+    return int(audit.figures.get("rows", 0))
 
 
 def _counted(counts: Counter[str]) -> str:
