@@ -1,5 +1,6 @@
 """The page's data and its server: the library's figures, hosts checked, jobs cancelled."""
 
+import dataclasses
 import re
 import time
 from pathlib import Path
@@ -171,6 +172,28 @@ def test_an_endpoint_is_explained_by_its_first_token() -> None:
     assert found.scores[top] == pytest.approx(4.9)
     assert found.target_text == "Use"
     assert "".join(map(probe.view.text_of, text_view(SAID).stretches)) == f"{SYSTEM}\n{USER}\n"
+
+
+def test_an_endpoint_has_a_page_without_a_gradient() -> None:
+    probe = remote_probe(Endpoint(), SAID, Asked("Use"))
+    shown = panel(probe, "tiny", "openai:fake", "only the first token")
+    add_maps(shown, probe, ["surrogate", "leave-one-out"], "sentence", Settings(masks=8))
+    assert (shown["gradient"], shown["note"]) == (None, "only the first token")
+    assert [made["method"] for made in shown["maps"]] == ["surrogate", "leave-one-out"]
+    assert probe.cost.bounded == 0
+    assert "only the first token" in render_page([shown], unit="sentence")
+
+
+def test_values_that_are_only_bounds_are_counted() -> None:
+    class Forgets(Endpoint):
+        def first_tokens(self, talks: Any) -> Any:
+            for made in super().first_tokens(talks):
+                told = tuple(t for t in made.first if t[0] == "Use" and t[1] > -1) or made.first[:1]
+                yield dataclasses.replace(made, first=told)
+
+    probe = remote_probe(Forgets(), SAID, Asked("Use"))
+    attribute(probe, cut(probe.view, "sentence"), "leave-one-out", check=False)
+    assert probe.cost.bounded == 1
 
 
 def test_what_an_endpoint_cannot_do_is_said(tmp_path: Path) -> None:

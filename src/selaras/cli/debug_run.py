@@ -47,34 +47,39 @@ def explain(
         segments = cut(probe.view, plan.unit, plan.regex)
         found = attribute(probe, segments, plan.method, plan.settings, model=opened.name)
         if html is not None:
-            write_text(html, _page(source, asked, plan, opened, progress))
+            write_text(html, _page(source, plan, opened, probe, progress))
     if html is not None:
         say(f"wrote {html}")
-    if opened.note:
-        say(f"warning: {opened.note}")
+    notes = [opened.note] if opened.note else []
+    if probe.cost.bounded:
+        notes.append(f"{probe.cost.bounded} of {probe.cost.forwards} values are bounds: the token "
+                     "was not among the likeliest that the endpoint told")  # fmt: skip
+    for note in notes:
+        say(f"warning: {note}")
     if as_json:
-        note = {"proxy": opened.note} if opened.note else {}
-        print_json({**found.to_dict(), **note})
+        print_json({**found.to_dict(), **({"notes": notes} if notes else {})})
         return
     from selaras.cli.debug_show import print_summary, show
 
     print_summary(found) if html else show(found, probe.view)
 
 
-def _page(source: Source, asked: opening.Asked, plan: Plan, opened: Any, progress: Any) -> str:
-    """Return the page of one prompt, or of two for the same response."""
+def _page(source: Source, plan: Plan, opened: Any, first: Any, progress: Any) -> str:
+    """Return the page of one prompt, or of two for the same response; `first` is probed."""
     from selaras.debug.page import render_page
     from selaras.debug.panel import add_maps, panel
 
     panels = []
-    for title, rendered in source.prompts:
-        probe = opened.probe(rendered, asked, source.place.cache, progress)
-        shown = panel(probe, title, opened.name)
+    # The second prompt is asked for the first one's response.
+    asked = opening.same_response(first.target)
+    for number, (title, rendered) in enumerate(source.prompts):
+        probe = first
+        if number:
+            probe = opened.probe(rendered, asked, source.place.cache, progress)
+        shown = panel(probe, title, opened.name, opened.note)
         methods = list(dict.fromkeys([plan.method, "surrogate", "leave-one-out"]))
         add_maps(shown, probe, methods, plan.unit, plan.settings, plan.regex)
         panels.append(shown)
-        # The second prompt is asked for the first one's response.
-        asked = opening.same_response(probe.target)
     return render_page(panels, unit=plan.unit)
 
 

@@ -121,6 +121,7 @@ function drawPanel(panel, map, scale) {
   home.replaceChildren(...[
     make("h2", {}, panel.title),
     make("p", { class: `badge${map.grey ? " grey" : ""}`, "data-lds": map.lds ?? null }, [panel.model, map.name, map.note].filter(Boolean).join(" · ")),
+    panel.note ? make("p", { class: "share" }, panel.note) : null,
     make("p", { class: "share" }, `${share ? `share of the scores: ${share}; ` : ""}template tokens, never deleted: ${own} of ${panel.tokens.length}`),
     prompt(panel, map, scale), response(panel), editor(panel)].filter(Boolean));
   if (inside && kept !== undefined) focusToken(panel, Number(kept));

@@ -24,13 +24,17 @@ DIGITS = 5
 UNITS_SHOWN = ("message", "section", "paragraph", "line", "sentence", "word", "token")
 
 
-def panel(probe: Probe, title: str, model: str) -> dict[str, Any]:
-    """Return the prompt as the page draws it; nothing is run but the whole prompt."""
+def panel(probe: Probe, title: str, model: str, note: str | None = None) -> dict[str, Any]:
+    """Return the prompt as the page draws it; nothing is run but the whole prompt.
+
+    `note` says what stands between the model and the one that was asked for.
+    """
     tokens = probe.view.tokens
     full = probe.ask((), np.ones((1, 0), bool))
     return {
         "title": title,
         "model": model,
+        "note": note,
         "text": tokens.text,
         "tokens": [list(span) for span in tokens.offsets],
         "stretches": [_segment(s) for s in probe.view.stretches],
@@ -80,13 +84,17 @@ def verified(probe: Probe, segments: Sequence[Segment], settings: Settings) -> d
 
 
 def add_maps(
-    shown: dict[str, Any], probe: LocalProbe, methods: Sequence[str], unit: str,
+    shown: dict[str, Any], probe: Probe, methods: Sequence[str], unit: str,
     settings: Settings, regex: str | None = None,
 ) -> list[Attribution]:  # fmt: skip
-    """Add a unit's ablations, the gradient and the maps of methods to a panel; return the maps."""
+    """Add a unit's ablations, the gradient and the maps of methods to a panel; return the maps.
+
+    An endpoint has no gradient: its panel goes without.
+    """
     segments = cut(probe.view, unit, regex)
     shown["units"][unit] = verified(probe, segments, settings)
-    shown["gradient"] = gradient_of(probe)
+    if isinstance(probe, LocalProbe):
+        shown["gradient"] = gradient_of(probe)
     found = [
         attribute(probe, segments, method, settings, model=shown["model"])
         for method in methods if method in METHODS

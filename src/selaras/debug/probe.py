@@ -25,10 +25,14 @@ Rows = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Cost:
-    """What was run: prompts read, backward passes."""
+    """What was run: prompts read, backward passes.
+
+    `bounded` counts values that are only a bound: an endpoint did not tell the target's own.
+    """
 
     forwards: int = 0
     backwards: int = 0
+    bounded: int = 0
 
 
 class Probe(Protocol):

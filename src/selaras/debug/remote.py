@@ -96,10 +96,7 @@ def _words(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class RemoteProbe:
-    """A prompt under an endpoint: ablations by deleting text, one call each.
-
-    `bounded` counts values that are only a bound: the token was not among the likeliest.
-    """
+    """A prompt under an endpoint: ablations by deleting text, one call each."""
 
     remote: Any
     rendered: Rendered
@@ -107,7 +104,6 @@ class RemoteProbe:
     target: Target
     progress: Progress = SILENT
     cost: Cost = field(default_factory=Cost)
-    bounded: int = 0
     _known: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
 
     def ask(self, segments: Sequence[Segment], rows: Rows) -> list[Array]:
@@ -133,7 +129,7 @@ class RemoteProbe:
         wanted = self.target.responses[0].text
         if wanted in told:
             return told[wanted]
-        self.bounded += 1
+        self.cost.bounded += 1
         return min(told.values())
 
     def _without(self, segments: Sequence[Segment], row: Sequence[bool]) -> Conversation:
