@@ -133,3 +133,43 @@ def open_tiny(folder: Path) -> LocalModel:
     """Return the model of a folder in float32, so that figures can be compared closely."""
     model, tokenizer = load_weights(folder, torch.float32)
     return LocalModel(model, ChatTokenizer(tokenizer), {"name": "tiny"})
+
+
+def make_tiny_gemma(folder: Path) -> Path:
+    """Write a random Gemma 3 of six layers, whose tokenizer falls back on bytes as Gemma's does."""
+    import tokenizers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    core = tokenizers.Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    core.normalizer = normalizers.Replace(" ", "▁")
+    core.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    core.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    alphabet = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=420, show_progress=False, special_tokens=special + alphabet
+    )
+    core.train_from_iterator(_SENTENCES, trainer)
+    made = core.to_str().replace('"special":true', '"special":false')
+    core = tokenizers.Tokenizer.from_str(made)
+    tokenizer = transformers.GemmaTokenizerFast(
+        tokenizer_object=core, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>",
+        unk_token="<unk>",
+    )  # fmt: skip
+    config = transformers.Gemma3TextConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=6,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=256, query_pre_attn_scalar=256,
+        max_position_embeddings=CONTEXT, sliding_window=64, initializer_range=0.2,
+        bos_token_id=2, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = transformers.Gemma3ForCausalLM(config)
+        for name, weight in model.named_parameters():
+            if name.endswith("norm.weight"):
+                torch.nn.init.normal_(weight, std=0.3)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -18,6 +18,7 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.tune_export import export
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     tune = group("Tune a model on development rows, guarded against over-refusal.")
     tune.callback()(_stage)
     tune.command("sft")(sft)
+    tune.command("export")(export)
     app.add_typer(tune, name="tune")
 
 

@@ -29,6 +29,7 @@ RunKind = Literal[
     "audit",
     "calibrate",
     "eval",
+    "export",
     "generate",
     "guard",
     "prompt",

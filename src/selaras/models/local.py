@@ -258,7 +258,7 @@ def open_local(
     }
     if adapter:
         # Merged in float32: rounding the small product first would lose part of the tuning.
-        model = _merged(model, adapter)
+        model = merged(model, adapter)
         # Weights only: model.to(dtype) would round the positions' frequencies too, as loading does
         # not, and a tuned model would then differ from its base in more than the tuning.
         for weight in model.parameters():
@@ -366,7 +366,11 @@ def pad_right(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _merged(model: Any, adapter: Adapter) -> Any:
+def merged(model: Any, adapter: Adapter) -> Any:
+    """Return the model with the adapter's weights, times its scale, added to its own.
+
+    Raises InputError where the adapter is another model's.
+    """
     try:
         from peft import PeftModel
         from peft.tuners.tuners_utils import BaseTunerLayer

@@ -59,7 +59,7 @@ def open_run(argument: str, place: Place) -> LocalModel:
             fix=f"use it as a judge: --judge reward:run:{run_id}",
         )
     chosen = manifest.config["chosen"]
-    adapter = Adapter(place.runs / run_id / chosen["adapter"], _scale(scale, chosen["scale"]))
+    adapter = Adapter(place.runs / run_id / chosen["adapter"], scale_of(scale, chosen["scale"]))
     base = str(manifest.config["model"])
     scheme, _, name = base.partition(":")
     found = open_local(
@@ -94,7 +94,8 @@ def refuse_changed(manifest: Manifest, identity: Mapping[str, Any], adapter: Pat
         raise InputError("the adapter was changed after its run", path=adapter)
 
 
-def _scale(text: str, default: float) -> float:
+def scale_of(text: str, default: float) -> float:
+    """Return the adapter scale that a text says, or the default for none; raises InputError."""
     if not text:
         return default
     try:

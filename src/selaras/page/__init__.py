@@ -7,12 +7,14 @@ from rows goes through `untrusted`; all other plain strings are escaped where th
 from selaras.page.chart import (
     BarRow,
     CountCell,
+    Curve,
     HeatCell,
     Place,
     Point,
     Region,
     Spread,
     counts,
+    curves,
     heat,
     interval_bars,
     point_map,
@@ -20,7 +22,7 @@ from selaras.page.chart import (
     tradeoff,
 )
 from selaras.page.html import Child, Markup, element, escape, join, untrusted, visible
-from selaras.page.shell import Program, page
+from selaras.page.shell import Program, page, read_again
 from selaras.page.table import (
     interval_text,
     percent,
@@ -34,6 +36,7 @@ __all__ = [
     "BarRow",
     "Child",
     "CountCell",
+    "Curve",
     "HeatCell",
     "Markup",
     "Place",
@@ -42,6 +45,7 @@ __all__ = [
     "Region",
     "Spread",
     "counts",
+    "curves",
     "element",
     "escape",
     "heat",
@@ -53,6 +57,7 @@ __all__ = [
     "point_map",
     "rate_cell",
     "rate_text",
+    "read_again",
     "signed_points",
     "spreads",
     "table",

@@ -7,6 +7,7 @@ with them.
 
 from selaras.page._bars import BarRow, interval_bars
 from selaras.page._counts import CountCell, counts
+from selaras.page._curves import Curve, curves
 from selaras.page._heat import HeatCell, heat
 from selaras.page._map import Place, Region, point_map
 from selaras.page._spread import Spread, spreads
@@ -16,12 +17,14 @@ __all__ = [
     "BarRow",
     "Better",
     "CountCell",
+    "Curve",
     "HeatCell",
     "Place",
     "Point",
     "Region",
     "Spread",
     "counts",
+    "curves",
     "heat",
     "interval_bars",
     "point_map",

@@ -19,7 +19,7 @@ from typing import Any
 
 from selaras.page.html import Child, Markup, element, escape, join
 
-__all__ = ["Program", "page"]
+__all__ = ["Program", "page", "read_again"]
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
@@ -100,6 +100,16 @@ def page(
         style=_style() + style,
         body=join([*parts, _program(program)], Markup("\n")),
     )
+
+
+def read_again(document: str, seconds: int) -> str:
+    """Return a page that the browser reads anew after so many seconds, without a script.
+
+    >>> 'http-equiv="refresh" content="3"' in read_again(page("A", "text"), 3)
+    True
+    """
+    mark = '<meta charset="utf-8">'
+    return document.replace(mark, f'{mark}\n<meta http-equiv="refresh" content="{seconds}">', 1)
 
 
 def _program(program: Program | None) -> Markup | None:

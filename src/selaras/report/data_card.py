@@ -6,7 +6,7 @@ covers and what it lacks, how it was checked, how it is kept. Counts only; no ro
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from selaras.core.decisions import read_decisions, standing
 from selaras.core.manifest import Manifest, ledger
@@ -17,6 +17,7 @@ from selaras.data.formats.writing import non_commercial
 from selaras.data.making.fill import grid
 from selaras.data.review import state_of
 from selaras.policy import load_policies
+from selaras.report.markdown import counted, table
 
 UNKNOWN = "(not stated)"
 
@@ -63,20 +64,20 @@ def _purpose(project: Project, loaded: Rows) -> list[str]:
         "",
         ", ".join(f"{n} {name} rows" for name, n in sorted(records.items())) + ".",
         "",
-        *_table(("policy", "revision", "owner", "rows"), rows),
+        *table(("policy", "revision", "owner", "rows"), rows),
     ]
 
 
 def _sources(rows: Sequence[Query]) -> list[str]:
     counts = Counter((row.source or UNKNOWN, row.licence or UNKNOWN, row.origin) for row in rows)
-    table = [
+    counted_rows = [
         (source, licence, origin, str(n)) for (source, licence, origin), n in counts.most_common()
     ]
     restricted = sum(map(non_commercial, rows))
     lines = [
         "## Where does it come from, and on what terms?",
         "",
-        *_table(("source", "licence", "written by", "rows"), table),
+        *table(("source", "licence", "written by", "rows"), counted_rows),
     ]
     if restricted:
         lines += [
@@ -99,22 +100,22 @@ def _people(project: Project, loaded: Rows) -> list[str]:
     rows = [
         (origin, state.replace("_", " "), str(n)) for (origin, state), n in sorted(states.items())
     ]
-    lines = ["## Who wrote and labelled it?", "", *_table(("written by", "review", "rows"), rows)]
+    lines = ["## Who wrote and labelled it?", "", *table(("written by", "review", "rows"), rows)]
     lines += [
         "",
         f"Review asks for {settings.person:.0%} of the rows of people, "
         f"{settings.public:.0%} of public sets and {settings.model:.0%} of models.",
     ]
     if makers:
-        lines += ["", "Models that wrote rows: " + _counted(makers) + "."]
+        lines += ["", "Models that wrote rows: " + counted(makers) + "."]
     if by:
-        lines += ["", "Decided by: " + _counted(by) + "."]
+        lines += ["", "Decided by: " + counted(by) + "."]
     return lines
 
 
 def _cover(project: Project, rows: Sequence[Query]) -> list[str]:
     found = grid(project)
-    table = [
+    cells = [
         (
             cell.policy,
             cell.use_case,
@@ -129,7 +130,7 @@ def _cover(project: Project, rows: Sequence[Query]) -> list[str]:
     lines = [
         "## What does it cover, and what not?",
         "",
-        *_table(("policy", "use case", "kind", "rows", "sealed"), table),
+        *table(("policy", "use case", "kind", "rows", "sealed"), cells),
         "",
         f"Cells under the minimum of {found.settings.minimum}: "
         + ("; ".join(thin) if thin else "none")
@@ -139,7 +140,7 @@ def _cover(project: Project, rows: Sequence[Query]) -> list[str]:
         lines += [
             "",
             f"{len(topics)} topics; the most frequent: "
-            + _counted(Counter(dict(topics.most_common(8))))
+            + counted(Counter(dict(topics.most_common(8))))
             + ".",
         ]
     return lines
@@ -157,7 +158,7 @@ def _checks(project: Project) -> list[str]:
         ]
         said = f"Audit of {audit.started[:10]} over {_rows(audit)} rows (`{audit.id}`)"
         lines += (
-            [f"{said}:", "", *_table(("finding", "fault", "review", "note"), rows), ""]
+            [f"{said}:", "", *table(("finding", "fault", "review", "note"), rows), ""]
             if rows
             else [f"{said}: nothing was found.", ""]
         )
@@ -190,7 +191,7 @@ def _kept(project: Project) -> list[str]:
     lines += [
         "",
         f"{sum(taken.values())} rows are taken out by decisions, reversibly"
-        + (": " + _counted(Counter(dict(taken.most_common(5)))) if taken else "")
+        + (": " + counted(Counter(dict(taken.most_common(5)))) if taken else "")
         + ".",
     ]
     return lines
@@ -208,20 +209,3 @@ def _widest(runs: Iterable[Manifest]) -> list[Manifest]:
 
 def _rows(audit: Manifest) -> int:
     return int(audit.figures.get("rows", 0))
-
-
-def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{_cell(name)} ({n})" for name, n in counts.most_common())
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(names) + " |"
-    yield "|" + "---|" * len(names)
-    for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
-
-
-def _cell(text: str) -> str:
-    # Names come from imported files: they must not become markup or break a table.
-    plain = " ".join(text.split())[:120]
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

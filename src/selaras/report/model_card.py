@@ -1,0 +1,222 @@
+"""The model card of a tuning run: what leaves with the weights, in Markdown.
+
+Its sections follow Model Cards for Model Reporting (Mitchell et al., arXiv:1810.03993): what the
+model is, what it is for, what it was tuned on, how it was measured and on what, what is not known.
+The front matter is what model hubs read. No row is quoted.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from selaras.core.fingerprint import sha256_file
+from selaras.core.manifest import FILE, Manifest, ledger
+from selaras.core.project import Project
+from selaras.data import load_rows
+from selaras.data.formats.writing import non_commercial
+from selaras.page import rate_text
+from selaras.policy import load_policies
+from selaras.report.markdown import counted, table
+from selaras.report.model import rate_of
+
+FIGURES = {
+    "violation_rate": "breaks a policy",
+    "compliance_rate": "refuses what it should",
+    "over_refusal_rate": "refuses what it should answer",
+    "capability": "capability",
+}
+HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "Gemma Terms of Use": "gemma"}
+LOADING = {
+    "adapter": """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained(BASE)  # the base named above
+model = PeftModel.from_pretrained(base, FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
+    "merged": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
+    "gguf": "llama-cli --model FILE.gguf --conversation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What is known of the files that the card goes with."""
+
+    base: str
+    licence: str
+    form: str
+    scale: float
+
+
+def model_card(project: Project, run: Manifest, leaving: Leaving) -> str:
+    """Return the card of a finished tuning that leaves in a form; figures with n and intervals."""
+    rows = load_rows(project).kept
+    parts = [
+        _front(leaving),
+        [f"# {project.file.product}: {run.id}", "",
+         "Written by `selaras tune export`. Names in `code` are ids of the project's ledger."],
+        _what(project, run, leaving),
+        _loading(leaving),
+        _rows(run, Counter(row.licence or "(not stated)" for row in rows)),
+        _policies(project, run),
+        _figures(project, run, leaving),
+        _unknown(run, any(map(non_commercial, rows)), leaving),
+        _lineage(project, run),
+    ]  # fmt: skip
+    return "\n".join(line for part in parts for line in [*part, ""]).rstrip() + "\n"
+
+
+def _front(leaving: Leaving) -> list[str]:
+    library = {"adapter": "peft", "merged": "transformers", "gguf": "gguf"}.get(leaving.form)
+    value: dict[str, Any] = {
+        "base_model": leaving.base,
+        "license": HUB_LICENCES.get(leaving.licence, "other"),
+        "library_name": library,
+        "tags": ["selaras", "content-safety", "lora"],
+    }
+    return ["---", yaml.safe_dump(value, sort_keys=False).rstrip(), "---"]
+
+
+def _what(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
+    config = run.config
+    uses = ", ".join(case.title for case in project.file.use_cases)
+    about = (project.file.description or project.file.product).rstrip(".")
+    facts = [
+        ("base", leaving.base),
+        ("weights of the base", f"sha256 {str(config.get('weights', '?'))[:16]}"),
+        ("method", f"{config.get('method', '?')}, recipe {config.get('recipe', '-')}"),
+        ("checkpoint", str(config["chosen"]["adapter"])),
+        ("adapter scale", f"{leaving.scale:g} (chosen: {_chosen_scale(run):g})"),
+        ("form", leaving.form),
+        ("licence of the base", leaving.licence or "(not known here: see the base)"),
+    ]
+    return [
+        "## What is it, and what is it for?",
+        "",
+        f"{about}. Use cases: {uses}. It is meant for "
+        "these, with the prompt and the guard of the Systems below, and was measured as nothing "
+        "else.",
+        "",
+        *table(("", ""), facts),
+    ]
+
+
+def _chosen_scale(run: Manifest) -> float:
+    return float(run.config["chosen"].get("scale", 1.0))
+
+
+def _loading(leaving: Leaving) -> list[str]:
+    language = "text" if leaving.form == "gguf" else "python"
+    return ["## How is it loaded?", "", f"```{language}", LOADING.get(leaving.form, ""), "```"]
+
+
+def _rows(run: Manifest, licences: Counter[str]) -> list[str]:
+    config = run.config
+    kinds = [(kind.replace("_", "-"), str(n)) for kind, n in config.get("rows", {}).items()]
+    told = [
+        f"{config.get(key)} {words}"
+        for key, words in (
+            ("tokens_per_epoch", "tokens an epoch"),
+            ("selection_rows", "rows kept aside to choose by"),
+            ("replaced_by_own_words", "responses in the base model's own words"),
+            ("removed", "rows left out by decisions or as copies"),
+        )
+        if config.get(key) is not None
+    ]
+    if config.get("too_long"):
+        told.append(f"{len(config['too_long'])} rows too long")
+    settings = [(name, str(value)) for name, value in config.get("settings", {}).items()
+                if not isinstance(value, Mapping)]  # fmt: skip
+    return [
+        "## What was it tuned on?",
+        "",
+        *table(("rows", "n"), kinds),
+        "",
+        "; ".join(told) + f". Training seed {run.seed}.",
+        "",
+        f"Licences of the project's rows now: {counted(licences)}.",
+        "",
+        *table(("setting", "value"), settings),
+    ]
+
+
+def _policies(project: Project, run: Manifest) -> list[str]:
+    listed = load_policies(project)
+    rows = []
+    for name, revision in sorted(run.policies.items()):
+        rule = listed.get(name)
+        now = "gone" if rule is None else str(rule.revision)
+        rows.append((name, rule.title if rule else "-", str(revision), now))
+    return ["## Which policies?", "", *table(("policy", "title", "revision", "now"), rows)]
+
+
+def _figures(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
+    measured = [m for m in ledger(project.runs)
+                if m.kind == "eval" and m.status == "finished" and run.id in m.parents]  # fmt: skip
+    shown = [name for name in FIGURES if any(_rate(m.figures, name) for m in (*measured, run))]
+    names = ("System", "rows", *(FIGURES[name] for name in shown))
+    rows = [
+        (m.system.name if m.system else m.id, m.stamp or "-", *_rates(m.figures, shown))
+        for m in measured
+    ]
+    rows.append(("chosen point", "development figures, 24 tokens", *_rates(run.figures, shown)))
+    lines = ["## How does it do?", "", "Share (95 % interval), n.", "", *table(names, rows)]
+    if not measured:
+        lines += ["", f"**Not measured on sealed rows.** `selaras eval run:{run.id}` does."]
+    if leaving.scale != _chosen_scale(run):
+        lines += ["", "**The scale that leaves is not the one that was measured.**"]
+    return lines
+
+
+def _rates(figures: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    return (_rate(figures, name) or "-" for name in names)
+
+
+def _rate(figures: Mapping[str, Any], name: str) -> str:
+    rate = rate_of(figures.get(name))
+    return rate_text(rate.value, rate.low, rate.high, rate.n) if rate.n else ""
+
+
+def _unknown(run: Manifest, restricted: bool, leaving: Leaving) -> list[str]:
+    lines = [
+        "## What is not known?",
+        "",
+        "- It rests on one training run; another seed gives another model.",
+        "- Rates of refusal are those of the judges named in each evaluation; where none was "
+        "calibrated against people, they are uncalibrated.",
+        "- Other languages, other use cases, other prompts and attacks were not measured here.",
+    ]
+    if leaving.form == "gguf":
+        lines.append("- The figures are those of the unconverted weights, not of this file.")
+    if restricted:
+        lines.append("- **Some of the project's rows have a licence that forbids commercial use.**")
+    if run.notes:
+        lines += [f"- {note}" for note in run.notes]
+    return lines
+
+
+def _lineage(project: Project, run: Manifest) -> list[str]:
+    path = project.runs / run.id / FILE
+    rows = []
+    for name, sha in sorted(run.inputs.items()):
+        file = project.root / name
+        now = "gone" if not file.is_file() else "same" if sha256_file(file) == sha else "changed"
+        rows.append((name, sha[:16], now))
+    versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
+    return [
+        "## Where does it come from?",
+        "",
+        f"Run `{run.id}` of {run.started}, manifest sha256 {sha256_file(path)[:16]}; "
+        + (f"seal `{run.seal}`" if run.seal else "no hold-out was sealed")
+        + f". {versions}. `selaras trace {run.id}` walks on from there.",
+        "",
+        *table(("file", "sha256", "since"), rows),
+    ]
