@@ -52,7 +52,9 @@ def open_tuned(project: Project, argument: str, progress: Progress = SILENT) -> 
     manifest = finished_tuning(run_id, place)
     base, chosen = str(manifest.config["model"]), manifest.config["chosen"]
     folder = base_folder(base, place)
-    adapter = Adapter(place.runs / run_id / chosen["adapter"], scale_of(scale, chosen.get("scale", 1.0)))
+    adapter = Adapter(
+        place.runs / run_id / chosen["adapter"], scale_of(scale, chosen.get("scale", 1.0))
+    )
     identity = {
         "weights": weights_hash(folder),
         "adapter": sha256_file(adapter.folder / "adapter_model.safetensors"),
