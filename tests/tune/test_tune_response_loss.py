@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from selaras.models import local_prefix
 from selaras.models.local_torch import torch
-from selaras.tune import response_loss, trainer
+from selaras.tune import response_loss, running, trainer
 from selaras.tune.response_loss import first_token_weights, parts_of_alike_length
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,7 +27,8 @@ def test_a_first_token_weight_leans_on_the_first_tokens_of_each_response():
 def test_parts_and_a_shared_beginning_leave_the_step_as_it_is(
     training, tmp_path, monkeypatch, part, worth, weight
 ):
-    monkeypatch.setattr(trainer, "best_dtype", lambda: torch.float32)
+    for module in (trainer, running):
+        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
 
     def adapter(folder, tokens, at_least):
         monkeypatch.setitem(response_loss.PART_TOKENS, "cpu", tokens)
@@ -53,7 +54,8 @@ def test_parts_hold_every_row_once_and_no_more_tokens_than_asked(lengths, most):
 
 
 def test_a_model_that_caps_its_logits_is_trained_on_capped_ones(training, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "best_dtype", lambda: torch.float32)
+    for module in (trainer, running):
+        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
     one = training(tmp_path, epochs=1, batch_size=64)
     loaded = trainer.load_weights
 

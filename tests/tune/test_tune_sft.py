@@ -256,3 +256,19 @@ def test_a_model_without_weights_here_cannot_be_tuned(tmp_path, tiny_folder, dev
     project = write_project(tmp_path, tiny_folder, model="scripted:x.jsonl")
     with pytest.raises(InputError, match="has no weights here"):
         plan_sft(project)
+
+
+def test_a_forecast_counts_the_runs_own_steps_tokens_and_weights(tuned):
+    from selaras.tune.forecast import forecast
+
+    project, found = tuned
+    plan = plan_sft(project)
+    told = forecast(project, plan)
+    assert told.steps == -(-len(plan.encoded) // 16) * 2
+    assert told.tokens == 2 * plan.training_tokens
+    assert 0 < told.trainable < told.parameters
+    assert told.seconds > 0
+    assert told.peak_mb > 50
+    assert f"{told.steps} steps" in told.text
+    assert set(told.to_dict()) >= {"seconds", "peak_mb", "device"}
+    assert len(ledger(project.runs)) == len(found), "a forecast leaves no run"

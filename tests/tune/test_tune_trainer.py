@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from selaras.core.errors import InputError, SelarasError
 from selaras.models.local import Adapter, load_weights, open_local
 from selaras.models.local_torch import torch
-from selaras.tune import trainer
+from selaras.tune import running, trainer
 from selaras.tune.encode import IGNORED
 from selaras.tune.trainer import (
     COMPLETE,
@@ -102,7 +102,8 @@ def test_what_is_left_is_one_whole_adapter_an_epoch_in_peft_format(trained):
 def test_the_loss_is_the_mean_over_the_response_tokens_of_the_base(
     training, tiny_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(trainer, "best_dtype", lambda: torch.float32)
+    for module in (trainer, running):
+        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
     one = training(tmp_path, batch_size=64, epochs=1)
     train(one)
     model, _ = load_weights(tiny_folder, torch.float32)

@@ -1,7 +1,7 @@
 """`selaras tune`: the second lever."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,11 @@ from selaras.cli.frame import (
     showing,
 )
 from selaras.cli.tune_export import export
+
+if TYPE_CHECKING:
+    from selaras.core.progress import Progress
+    from selaras.core.project import Project
+    from selaras.tune.sft import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +46,14 @@ def sft(
         str, typer.Option(help="guarded, or naive (refusals and ordinary rows only).")
     ] = "guarded",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Train this many seeds.")] = 1,
+    trl_config: Annotated[
+        Path | None, typer.Option(help="A YAML of TRL's scripts; --set goes before it.")
+    ] = None,
+    accelerate: Annotated[
+        str | None,
+        typer.Option(help="Train in several processes: cpu, ddp, fsdp2, or a file of accelerate."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many.")] = None,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -52,20 +65,23 @@ def sft(
 
     if recipe not in RECIPES:
         raise InputError(f"no recipe {recipe!r}", fix=f"use one of: {', '.join(RECIPES)}")
-    project = open_project_at(folder, overrides)
+    project = open_project_at(folder, [*_of_trl(trl_config), *(overrides or ())])
     if recipe == "naive":
         say("warning: the naive recipe has no answered look-alikes; it teaches to refuse what "
             "merely sounds unsafe")  # fmt: skip
+    from selaras.tune.launched import checked_launch
     from selaras.tune.sft import plan_sft, tune_sft
 
+    launch = accelerate and checked_launch(accelerate, processes, project.file.tune.batch_size)
     runs = []
     with showing() as progress:
         for number in range(seeds):
             plan = plan_sft(project, recipe, project.file.seed + number, progress)
             if dry_run:
-                print_json(plan.to_dict()) if as_json else say(plan.text)
+                _say_forecast(project, plan, progress, as_json)
                 return
-            runs.append(tune_sft(project, plan, resume=resume, progress=progress))
+            runs.append(tune_sft(project, plan, resume=resume, progress=progress,
+                                 launch=launch or None))  # fmt: skip
     if as_json:
         print_json({"runs": [{"id": m.id, "seed": m.seed, "chosen": m.config["chosen"],
                               "figures": m.figures} for m in runs]})  # fmt: skip
@@ -79,3 +95,24 @@ def sft(
             f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
     say(f"each figure rests on one training seed{f' of {seeds}' if seeds > 1 else ''}")
     say(f"next: selaras eval run:{runs[-1].id} -C {folder}")
+
+
+def _of_trl(path: Path | None) -> tuple[str, ...]:
+    """Return a TRL configuration as overrides, and say what became of each of its fields."""
+    if path is None:
+        return ()
+    from selaras.tune.trl_config import read_trl_config
+
+    read = read_trl_config(path)
+    say(f"{path}:\n{read.text}")
+    return read.overrides
+
+
+def _say_forecast(project: "Project", plan: "Plan", progress: "Progress", as_json: bool) -> None:
+    from selaras.tune.forecast import forecast
+
+    found = forecast(project, plan, progress)
+    if as_json:
+        print_json({**plan.to_dict(), "forecast": found.to_dict()})
+    else:
+        say(f"{plan.text}\n{found.text}")

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from selaras.core.records import Identifier, Record
+from selaras.core.running import Running
 
 
 class LoraSettings(Record):
@@ -24,6 +25,7 @@ class LoraSettings(Record):
     layers: float = Field(default=0.5, gt=0, le=1)
     max_tokens: int = Field(default=512, ge=16)
     selection_share: float = Field(default=0.15, gt=0, lt=0.9)
+    running: Running = Running()
 
 
 class RewardSettings(LoraSettings):

@@ -39,11 +39,13 @@ def read_prefix(
     At most the first `most` tokens are shared.
 
     (0, None) where sharing saves nothing, or where a layer keeps more than keys and values of all
-    positions (a sliding window, a recurrent state) and cannot be continued by padded rows.
+    positions (a sliding window, a recurrent state) and cannot be continued by padded rows, or where
+    the model recomputes its activations (gradient checkpointing), which a cache would not survive.
     Gradients pass through the cache where they are enabled.
     """
     prefix = shared_prefix(prompts)[:most]
-    if len(prefix) < WORTH_SHARING or len(prompts) < 2:
+    recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
+    if len(prefix) < WORTH_SHARING or len(prompts) < 2 or recomputes:
         return 0, None
     cache = transformers.DynamicCache(config=model.config)
     if any(type(layer) is not transformers.cache_utils.DynamicLayer for layer in cache.layers):

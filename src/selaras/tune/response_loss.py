@@ -1,5 +1,6 @@
 """SFT's loss, computed with no more work than it needs."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from selaras.core.errors import MissingExtraError
 from selaras.models.local_prefix import read_prefix
 from selaras.models.local_torch import torch
 from selaras.tune.encode import IGNORED
+from selaras.tune.shared import mean_total, through, width
 
 try:
     import trl
@@ -41,10 +43,12 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         model.train()
         inputs = self._prepare_inputs(inputs)
-        total = self._weights(inputs["labels"]).sum()
+        total = mean_total(self.accelerator, self._weights(inputs["labels"]).sum())
         lengths = inputs["attention_mask"].sum(-1).tolist()
         losses = []
-        for rows in parts_of_alike_length(lengths, PART_TOKENS[inputs["input_ids"].device.type]):
+        # Several processes gather weights together: they have to go through as many parts.
+        most = PART_TOKENS[inputs["input_ids"].device.type] if width() == 1 else math.inf
+        for rows in parts_of_alike_length(lengths, most):
             longest = max(lengths[i] for i in rows)
             part = {key: value[rows, :longest] for key, value in inputs.items()}
             with self.compute_loss_context_manager():
@@ -59,8 +63,16 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        labels = inputs["labels"]
         causal = self.accelerator.unwrap_model(model).get_base_model()
+        found = through(
+            model, causal, inputs["input_ids"],
+            lambda: self._losses(causal, inputs, num_items_in_batch),
+        )  # fmt: skip
+        return (found, {"loss": found}) if return_outputs else found
+
+    def _losses(self, causal: Any, inputs: Any, given_total: Any) -> Any:
+        """Return the weighted sum of the part's losses over the batch's weights."""
+        labels = inputs["labels"]
         prompts = [
             ids[: int((own == IGNORED).int().cumprod(0).sum())].tolist()
             for ids, own in zip(inputs["input_ids"], labels, strict=True)
@@ -81,9 +93,8 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
         targets = labels[:, prefix + 1 :][wanted]
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
         weights = self._weights(labels)[:, prefix:][wanted]
-        total = weights.sum() if num_items_in_batch is None else num_items_in_batch
-        loss = (losses * weights).sum() / total
-        return (loss, {"loss": loss}) if return_outputs else loss
+        total = weights.sum() if given_total is None else given_total
+        return (losses * weights).sum() / total
 
     def _weights(self, labels: Any) -> Any:
         """Return the weight of each next token, (rows, longest - 1), 0 where none is labelled."""
@@ -91,7 +102,7 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
         return first_token_weights(wanted, self.first_token_weight) * wanted
 
 
-def parts_of_alike_length(lengths: Sequence[int], most: int) -> list[list[int]]:
+def parts_of_alike_length(lengths: Sequence[int], most: float) -> list[list[int]]:
     """Return the rows in parts of at most `most` tokens with their padding, shortest first.
 
     A row longer than that is a part of its own.

@@ -32,6 +32,7 @@ from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS, Point, best_point
 from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
 from selaras.tune.encode import Encoded, encode
+from selaras.tune.launched import Launch, train_launched
 from selaras.tune.own_words import in_own_words
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
 
@@ -111,12 +112,13 @@ def mixed(project: Project, rows: TuningRows) -> TuningRows:
 
 
 def tune_sft(
-    project: Project, plan: Plan, *, resume: bool = False, progress: Progress = SILENT
-) -> Manifest:
+    project: Project, plan: Plan, *, resume: bool = False, progress: Progress = SILENT,
+    launch: Launch | None = None,
+) -> Manifest:  # fmt: skip
     """Train and choose, and return the finished run's manifest.
 
     The same plan is read instead of trained again; `resume` goes on with one that was cut off, from
-    its last whole checkpoint.
+    its last whole checkpoint. `launch` trains in several processes.
     """
     settings = project.file.tune.model_dump(mode="json")
     # What is trained on, and all that choosing depends on: a row that was relabelled, or a use case
@@ -143,7 +145,9 @@ def tune_sft(
     )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < project.file.tune.epochs:
-        checkpoints = train(training, progress)
+        checkpoints = (
+            train_launched(training, launch, progress) if launch else train(training, progress)
+        )
     points = _points(project, plan, folder, checkpoints, progress)
     chosen = best_point(points)
     write_json(folder / "loss.json", loss_curve(training.folder))

@@ -14,10 +14,13 @@ from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress, Task
 from selaras.core.tuning import LoraSettings
-from selaras.models.local import best_device, best_dtype, load_weights, pad_id
+from selaras.models.local import best_device, best_dtype, pad_id
 from selaras.models.local_torch import torch, transformers
 from selaras.tune.encode import Encoded
+from selaras.tune.live import PAGE, Live
 from selaras.tune.response_loss import ResponseLoss
+from selaras.tune.running import base_weights, running_arguments
+from selaras.tune.shared import width
 
 try:
     import datasets
@@ -32,6 +35,10 @@ COMPLETE = "complete.json"
 LORA_ALPHA = 2
 Rows = TypeVar("Rows", bound=Sized)
 _LAYER = re.compile(r"\.(\d+)\.")
+NO_MEMORY = (
+    "out of memory: lower --set tune.batch_size, tune.max_tokens or tune.layers, or keep less with "
+    "--set tune.running.gradient_checkpointing=true"
+)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -63,7 +70,7 @@ def train(training: Training[Encoded], progress: Progress = SILENT) -> list[Path
     where the loss stops being a number or memory runs out.
     """
     start = last_checkpoint(training.folder)
-    model, tokenizer = load_weights(training.base, best_dtype())
+    model, tokenizer = base_weights(training.base, training.settings.running)
     tokenizer.pad_token_id = pad_id(tokenizer)
     rows = datasets.Dataset.from_dict(
         {
@@ -140,11 +147,10 @@ def arguments(training: Training[Any]) -> dict[str, Any]:
     return {
         "output_dir": str(training.folder),
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch_size,
+        "per_device_train_batch_size": settings.batch_size // width(),
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": max(1, training.steps // 20),
-        "gradient_checkpointing": False,
         "bf16": best_dtype() is torch.bfloat16,
         "use_cpu": on_cpu,
         "dataloader_pin_memory": not on_cpu,
@@ -152,10 +158,10 @@ def arguments(training: Training[Any]) -> dict[str, Any]:
         "save_steps": SAVE_EVERY,
         "seed": training.seed,
         "data_seed": training.seed,
-        "report_to": "none",
         "disable_tqdm": True,
         # Left on, it writes a loss of 0 where the loss is no number, and training goes on.
         "logging_nan_inf_filter": False,
+        **running_arguments(settings.running, training.folder),
     }
 
 
@@ -192,8 +198,10 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
     def __init__(self, training: Training[Any], task: Task) -> None:
         self.training = training
         self.task = task
+        self.live = Live(training.folder / PAGE, f"Training of {training.folder.parent.name}")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.live.begin(state)
         if state.global_step:
             self.task.advance(state.global_step)
 
@@ -202,7 +210,9 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
         # resumes within a later epoch does not have: it would train on other batches.
         epoch = state.global_step // self.training.steps_per_epoch
         order = torch.Generator().manual_seed(seed_from("order", self.training.seed, epoch))
-        event["train_dataloader"].batch_sampler.sampler.generator = order
+        batches = event["train_dataloader"].batch_sampler
+        # Several processes take turns with the batches of one sampler.
+        getattr(batches, "batch_sampler", batches).sampler.generator = order
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:  # noqa: ARG002
         if state.global_step % self.training.steps_per_epoch == 0:
@@ -218,9 +228,17 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
                 f"the loss is {loss} at step {state.global_step}: lower the learning rate "
                 f"(--set tune.learning_rate={self.training.settings.learning_rate / 4:g})"
             )
-        self.task.advance(1, f"loss {loss:.3f}")
+        speed = self.live.logged(state)
+        self.task.advance(
+            1, f"loss {loss:.3f}, {speed:.0f} tokens/s" if speed else f"loss {loss:.3f}"
+        )
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.live.end(state)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if not state.is_world_process_zero:
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": state.global_step})
         for path in Path(args.output_dir).glob("checkpoint-*"):
@@ -236,7 +254,7 @@ def _step(path: Path) -> int:
 def _said(error: Exception) -> SelarasError:
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
-        return SelarasError("out of memory: lower --set tune.batch_size or tune.max_tokens")
+        return SelarasError(NO_MEMORY)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
         return SelarasError(
             "the disk is full, and a checkpoint could not be written: make room, and go on from "

@@ -1,0 +1,177 @@
+"""What a tuning will take on this machine: measured on a few of its own steps, not modelled.
+
+Three real steps are trained in a temporary folder, the first to warm up, and a batch of answers is
+generated; the run's tokens do the rest. Memory is what those steps held at most. It costs some
+seconds, and knows nothing of what else the machine will be asked to do meanwhile.
+"""
+
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from selaras.core.fingerprint import seed_from
+from selaras.core.progress import SILENT, Progress
+from selaras.core.project import Project
+from selaras.core.records import Expected
+from selaras.models.local import open_local
+from selaras.models.local_speed import Speed, measure_speed
+from selaras.models.local_torch import give_back_memory, torch
+from selaras.tune.choose_point import SELECTION_TOKENS
+from selaras.tune.encode import IGNORED, Encoded
+from selaras.tune.own_words import REPLAY_TOKENS
+from selaras.tune.sft import Plan
+from selaras.tune.trainer import Training, train
+
+PROBED = 3
+WIDE_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Sizes, tokens over all epochs, seconds and megabytes; `choosing` is all but the training."""
+
+    parameters: int
+    trainable: int
+    steps: int
+    tokens: int
+    tokens_per_second: float
+    training_seconds: float
+    choosing_seconds: float
+    peak_mb: float
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """The whole run's time."""
+        return self.training_seconds + self.choosing_seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the forecast as JSON values."""
+        return {key: round(value, 1) if isinstance(value, float) else value
+                for key, value in {**asdict(self), "seconds": self.seconds}.items()}  # fmt: skip
+
+    @property
+    def text(self) -> str:
+        """The forecast in two lines."""
+        share = self.trainable / self.parameters
+        return (
+            f"  {self.parameters:,} parameters, {self.trainable:,} of them trained ({share:.2%}); "
+            f"{self.steps} steps, {self.tokens:,} tokens\n"
+            f"  about {self.seconds:.0f} s: {self.training_seconds:.0f} s of training at "
+            f"{self.tokens_per_second:.0f} tokens/s, {self.choosing_seconds:.0f} s of answers; "
+            f"about {self.peak_mb:,.0f} MB of memory ({self.device})"
+        )
+
+
+def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forecast:
+    """Return what the plan will take; raises SelarasError where its steps do not fit the memory."""
+    settings = project.file.tune
+    rows = plan.encoded
+    with tempfile.TemporaryDirectory(prefix="selaras-probe-") as folder:
+        probed = _first_batches(rows, PROBED * settings.batch_size, plan.seed)
+        one = Training(
+            plan.base, probed, settings.model_copy(update={"epochs": 1}), plan.seed, Path(folder)
+        )
+        watch = _Clock()
+        begun = time.perf_counter()
+        (made,) = train(one, watch)
+        trainable = _count([made / "adapter_model.safetensors"])
+        opening, step = watch.split(begun)
+    share = (rows.tokens / len(rows)) / (probed.tokens / len(probed))
+    steps = replace(one, rows=rows, settings=settings).steps
+    training_seconds = opening + steps * step * share
+    give_back_memory()
+    speed = measure_speed(open_local(plan.base))
+    progress.say("measured a few steps and answers of this very run")
+    return Forecast(
+        parameters=_count(sorted(plan.base.glob("*.safetensors"))),
+        trainable=trainable,
+        steps=steps,
+        tokens=rows.tokens * settings.epochs,
+        tokens_per_second=rows.tokens * settings.epochs / (training_seconds - opening),
+        training_seconds=training_seconds,
+        choosing_seconds=_answers(plan, project, speed, opening),
+        peak_mb=_peak_mb(),
+        device="GPU" if torch.cuda.is_available() else "CPU",
+    )
+
+
+def _first_batches(rows: Encoded, count: int, seed: int) -> Encoded:
+    """Return the rows that an epoch begins with."""
+    order = torch.Generator().manual_seed(seed_from("order", seed, 0))
+    chosen = torch.randperm(len(rows), generator=order)[:count].tolist()
+    return replace(
+        rows,
+        input_ids=tuple(rows.input_ids[i] for i in chosen),
+        labels=tuple(rows.labels[i] for i in chosen),
+    )
+
+
+def _answers(plan: Plan, project: Project, speed: Speed, opening: float) -> float:
+    """Return the seconds that answering takes: the base's own words, and every point's rows."""
+    settings = project.file.tune
+    prompts = sum(label == IGNORED for labels in plan.encoded.labels for label in labels)
+    prompt = prompts / len(plan.encoded)
+
+    def answered(rows: int, tokens: int) -> float:
+        # A batch takes as many steps as its longest answer, however few rows it has.
+        batches = -(-rows // WIDE_BATCH)
+        return rows * prompt / speed.read + batches * WIDE_BATCH * tokens / speed.generated
+
+    guarded = plan.recipe != "naive"
+    replayed = sum(row.expected is Expected.ANSWER for row in plan.rows.train)
+    own = opening + answered(replayed, REPLAY_TOKENS) if guarded and settings.own_words else 0.0
+    points = settings.epochs * len(settings.scales) if guarded else 1
+    return own + points * (opening + answered(len(plan.rows.selection), SELECTION_TOKENS))
+
+
+class _Clock:
+    """A progress that notes when each step was done."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    @contextmanager
+    def task(self, title: str, total: float) -> Iterator["_Clock"]:  # noqa: ARG002
+        yield self
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None:
+        if amount and note:
+            self.times.append(time.perf_counter())
+
+    def say(self, line: str) -> None:
+        pass
+
+    def split(self, begun: float) -> tuple[float, float]:
+        """Return the seconds before the first step, and those of a step."""
+        if len(self.times) < 2:
+            whole = self.times[-1] - begun
+            return 0.0, whole
+        step = (self.times[-1] - self.times[0]) / (len(self.times) - 1)
+        return max(0.0, self.times[0] - begun - step), step
+
+
+def _count(files: list[Path]) -> int:
+    """Return how many numbers the safetensors hold, without reading them."""
+    total = 0
+    for path in files:
+        with safe_open(path, framework="pt") as source:
+            for name in source.keys():  # noqa: SIM118 - no mapping
+                size = 1
+                for side in source.get_slice(name).get_shape():
+                    size *= side
+                total += size
+    return total
+
+
+def _peak_mb() -> float:
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated() / (1 << 20))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

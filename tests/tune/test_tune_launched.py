@@ -1,0 +1,61 @@
+"""A training in two processes is that in one: the same batches, the same loss, the same adapter."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from selaras.core.errors import InputError, SelarasError
+from selaras.models.local_torch import torch
+from selaras.tune.launched import Launch, checked_launch, train_launched
+from selaras.tune.trainer import loss_curve, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize(
+    ("config", "processes", "said"),
+    [("deep", 2, "cpu, ddp, fsdp2"), ("cpu", 3, "tune.batch_size=3"), ("cpu", None, "among 2")],
+)
+def test_a_launch_that_cannot_be_is_said_before_anything_is_trained(config, processes, said):
+    with pytest.raises(InputError, match=said):
+        checked_launch(config, processes, 5)
+
+
+def test_a_preset_for_gpus_wants_one():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="--accelerate cpu"):
+        checked_launch("fsdp2", None, 16)
+
+
+@pytest.mark.real
+@pytest.mark.enable_socket
+def test_two_processes_train_the_adapter_that_one_trains(training, tmp_path, monkeypatch):
+    source = Path(__file__).parents[2] / "src"
+    monkeypatch.setenv("PYTHONPATH", str(source))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    one = training(tmp_path / "one")
+    whole = type(one.rows)(one.rows.input_ids[:16], one.rows.labels[:16], ())
+    alone, shared = (
+        type(one)(one.base, whole, one.settings, one.seed, tmp_path / name)
+        for name in ("alone", "shared")
+    )
+    first = train(alone)
+    second = train_launched(shared, checked_launch("cpu", 2, one.settings.batch_size))
+    curves = [[entry["loss"] for entry in loss_curve(t.folder)] for t in (alone, shared)]
+    assert len(curves[0]) == 8
+    assert curves[1] == pytest.approx(curves[0], abs=2e-2)
+    assert [path.name for path in second] == [path.name for path in first]
+    ours, theirs = (load_file(c[-1] / "adapter_model.safetensors") for c in (first, second))
+    moved = max(weight.abs().max() for weight in ours.values())
+    assert max((ours[name] - theirs[name]).abs().max() for name in ours) < 0.1 * moved
+
+
+@pytest.mark.real
+@pytest.mark.enable_socket
+def test_what_a_process_failed_at_is_one_line(training, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
+    wrong = training(tmp_path / "run", base=tmp_path / "no-model")
+    with pytest.raises(SelarasError, match=r"no config\.json"):
+        train_launched(wrong, Launch("cpu", 2))
