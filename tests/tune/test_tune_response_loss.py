@@ -57,7 +57,7 @@ def test_a_model_that_caps_its_logits_is_trained_on_capped_ones(training, tmp_pa
     for module in (trainer, running):
         monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
     one = training(tmp_path, epochs=1, batch_size=64)
-    loaded = trainer.load_weights
+    loaded = running.load_weights
 
     def capped(*given):
         model, tokenizer = loaded(*given)
@@ -72,7 +72,7 @@ def test_a_model_that_caps_its_logits_is_trained_on_capped_ones(training, tmp_pa
         model.forward = cap
         return model, tokenizer
 
-    monkeypatch.setattr(trainer, "load_weights", capped)
+    monkeypatch.setattr(running, "load_weights", capped)
     trainer.train(one)
     model, _ = loaded(one.base, torch.float32)
     uniform = torch.tensor(model.config.vocab_size).log().item()

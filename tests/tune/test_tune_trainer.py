@@ -240,7 +240,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_what_to_do(training, tiny_fo
     ("error", "says"),
     [
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-         "out of memory: lower --set tune.batch_size or tune.max_tokens"),
+         "out of memory: lower --set tune.batch_size, tune.max_tokens or tune.layers"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), "out of memory"),
         (MemoryError(), "out of memory"),
         (RuntimeError("shapes\n  do not fit"), "training stopped: shapes do not fit"),
