@@ -34,7 +34,6 @@ def running_arguments(running: Running, folder: Path) -> dict[str, Any]:
             os.environ.setdefault("WANDB_SILENT", "true")
     return {
         "gradient_checkpointing": running.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "report_to": list(running.report_to) or "none",
         # For the speed on the run's page.
         "include_num_input_tokens_seen": "non_padding",
