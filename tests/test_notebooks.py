@@ -1,4 +1,4 @@
-"""Notebooks are the cells of their scripts, with outputs, small, and nothing of a machine in them."""
+"""Notebooks are the cells of their scripts, with small outputs and nothing of a machine in them."""
 
 import ast
 import json
