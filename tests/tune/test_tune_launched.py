@@ -7,7 +7,13 @@ from safetensors.torch import load_file
 
 from selaras.core.errors import InputError, SelarasError
 from selaras.models.local_torch import torch
-from selaras.tune.launched import Launch, checked_launch, train_launched
+from selaras.tune.launched import (
+    MODULE,
+    Launch,
+    _command,
+    checked_launch,
+    train_launched,
+)
 from selaras.tune.trainer import loss_curve, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,3 +65,17 @@ def test_what_a_process_failed_at_is_one_line(training, tmp_path, monkeypatch):
     wrong = training(tmp_path / "run", base=tmp_path / "no-model")
     with pytest.raises(SelarasError, match=r"no config\.json"):
         train_launched(wrong, Launch("cpu", 2))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ddp", "MULTI_GPU"), ("fsdp2", "FSDP")])
+def test_presets_are_configurations_that_accelerate_reads(name, kind, tmp_path):
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    command = _command(Launch(name, 4), tmp_path, tmp_path / "training.json")
+    read = load_config_from_file(str(tmp_path / "accelerate.yaml"))
+    assert read.distributed_type.value == kind
+    assert name == "ddp" or read.fsdp_config["fsdp_version"] == 2
+    asked = launch_command_parser().parse_args(command[3:])
+    assert (asked.num_processes, asked.training_script) == (4, MODULE)
+    assert asked.training_script_args == [str(tmp_path / "training.json")]
