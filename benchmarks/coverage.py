@@ -3,10 +3,10 @@
     python benchmarks/coverage.py [--quick] [--json] [--out FILE]
 
 Coverage of nominal 95 % intervals at n = 30, 100 and 300, for rates p in [.02, .98]: the mean over
-p (aim: 93 to 97 %) and the least. Intervals of independent rows are enumerated exactly, over all
-outcomes; clustered ones are simulated with the library's own functions: clusters of 1 to 5 rows
-(mean 3), rows of a cluster alike by a beta-binomial with intra-cluster correlation .1, .3 and .6.
-The paired ones simulate two Systems that share the hard rows. "gate" lines are the bounds of
+p (aim: 93 to 97 %) and the least. Intervals of independent rows, and of clusters that repeat one
+row, are enumerated exactly, over all outcomes; other clustered ones are simulated with the
+library's own functions: clusters of 1 to 5 rows (mean 3), rows of a cluster alike by a
+beta-binomial with intra-cluster correlation .1, .3 and .6. The paired ones simulate two Systems that share the hard rows. "gate" lines are the bounds of
 launch criteria, whose least has to be 95 % or more; the clusters there repeat one row (correlation
 1), which is their worst case, or are alike by .3, and one of them holds a fifth of the rows. PPI++
 simulates labels on n random rows of 1,000 and a judge of sensitivity .85, specificity .9.
@@ -34,6 +34,7 @@ from selaras.stats import (
     wilson,
 )
 from selaras.stats._newcombe import PairedTable, newcombe_bounds
+from selaras.stats._repeated import distribution, repeated_bounds
 from selaras.stats._tango import tango_bounds
 from selaras.stats.bounds import CORRECTION
 
@@ -114,34 +115,43 @@ def _gates(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[floa
         _held(made, _trinomial(gained, lost, n, up, down), up - down) for up in few for down in few
     ]
     yield "gate: Tango, corrected", True, held
+    yield "gate: rates of repeated rows", True, _repeated(n, rates)
     rng = np.random.default_rng(n)
-    rate, difference, means, alike = [], [], [], []
+    difference, means, alike = [], [], []
     for p in grid:
-        hits, sure = np.zeros(4), _mean_grade(p)
+        hits, sure = np.zeros(3), _mean_grade(p)
         for _ in range(draws):
             # Grades of 1 to 5 as shares of the way, most of them at two neighbours.
             grades = np.round(4 * np.clip(rng.beta(4 * p, 4 * (1 - p), n), 0, 1)) / 4
             bounds = mean_bounds(list(grades), range(n))
-            hits[2] += bounds.low <= sure <= bounds.high
+            hits[1] += bounds.low <= sure <= bounds.high
             clusters = _unequal(n, rng)
             size = clusters.max() + 1
             before, after = rng.random(size) < p, rng.random(size) < min(0.98, p + 0.05)
-            bounds = rate_bounds(list(before[clusters]), list(clusters))
-            hits[0] += bounds.low <= p <= bounds.high
             bounds = difference_bounds(
                 list(before[clusters]), list(after[clusters]), list(clusters)
             )
-            hits[1] += bounds.low <= min(0.98, p + 0.05) - p <= bounds.high
+            hits[0] += bounds.low <= min(0.98, p + 0.05) - p <= bounds.high
             bounds = rate_bounds(list(_rows(clusters, p, ALIKE[1], rng)), list(clusters))
-            hits[3] += bounds.low <= p <= bounds.high
-        rate.append(hits[0] / draws)
-        difference.append(hits[1] / draws)
-        means.append(hits[2] / draws)
-        alike.append(hits[3] / draws)
-    yield "gate: rates of repeated rows", True, rate
+            hits[2] += bounds.low <= p <= bounds.high
+        difference.append(hits[0] / draws)
+        means.append(hits[1] / draws)
+        alike.append(hits[2] / draws)
     yield f"gate: rates of rows alike, {ALIKE[1]}", True, alike
     yield "gate: differences of repeated rows", True, difference
     yield "gate: mean grades", True, means
+
+
+def _repeated(n: int, rates: Any) -> list[float]:
+    """Return the coverage at each rate for four sets of unequal clusters, enumerated."""
+    found = []
+    for seed in range(4):
+        clusters = _unequal(n, np.random.default_rng([n, seed]))
+        sizes = np.bincount(clusters).tolist()
+        made = np.array([repeated_bounds(k, k, sizes, 0.95) for k in range(n + 1)])
+        chances = distribution(sizes)
+        found += [_held(made, chances(p), p) for p in rates]
+    return found
 
 
 def _clustered(n: int, grid: Any, draws: int) -> Iterator[tuple[str, bool, list[float]]]:

@@ -53,7 +53,7 @@ def repeated_bounds(
     if set(sizes) == {size}:
         low = clopper_pearson(fewest // size, n // size, confidence).low
         return low, clopper_pearson(-(-most // size), n // size, confidence).high
-    chances = _distribution(sizes)
+    chances = distribution(sizes)
     sums = _reachable(sizes)
     above = next(k for k in range(most, n + 1) if sums >> k & 1)
     below = next(k for k in range(fewest, -1, -1) if sums >> k & 1)
@@ -62,7 +62,7 @@ def repeated_bounds(
     return low, high
 
 
-def _distribution(sizes: Sequence[int]) -> Callable[[float], NDArray[np.float64]]:
+def distribution(sizes: Sequence[int]) -> Callable[[float], NDArray[np.float64]]:
     """Return the chances of 0 to n hits as a function of p."""
     n = sum(sizes)
     angles = 2j * np.pi * np.arange((n + 1) // 2 + 1) / (n + 1)
