@@ -5,11 +5,12 @@
 Coverage of nominal 95 % intervals at n = 30, 100 and 300, for rates p in [.02, .98]: the mean over
 p (aim: 93 to 97 %) and the least. Intervals of independent rows, and of clusters that repeat one
 row, are enumerated exactly, over all outcomes; other clustered ones are simulated with the
-library's own functions: clusters of 1 to 5 rows (mean 3), rows of a cluster alike by a
-beta-binomial with intra-cluster correlation .1, .3 and .6. The paired ones simulate two Systems that share the hard rows. "gate" lines are the bounds of
-launch criteria, whose least has to be 95 % or more; the clusters there repeat one row (correlation
-1), which is their worst case, or are alike by .3, and one of them holds a fifth of the rows. PPI++
-simulates labels on n random rows of 1,000 and a judge of sensitivity .85, specificity .9.
+library's own functions: clusters of 1 to 5 rows (mean 3), rows of a cluster alike by a beta-
+binomial with intra-cluster correlation .1, .3 and .6. The paired ones simulate two Systems that
+share the hard rows. "gate" lines are the bounds of launch criteria, whose least has to be 95 % or
+more; the clusters there repeat one row (correlation 1), which is their worst case, or are alike by
+.3, and one of them holds a fifth of the rows. PPI++ simulates labels on n random rows of 1,000 and
+a judge of sensitivity .85, specificity .9.
 
 Peers: statsmodels' Wilson and exact intervals are the same arithmetic (tests hold them equal), so
 what is compared here is what people use instead: Wald, and Wilson on rows as if independent.
