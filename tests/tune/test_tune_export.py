@@ -181,3 +181,23 @@ def test_gemma_norms_and_its_vocabulary_with_bytes_come_back(tmp_path):
     assert torch.allclose(logits(back), logits(own), atol=1e-4)
     text = "the dog does not mind ü at all"
     assert other(text).input_ids == tokenizer(text).input_ids
+
+
+def test_the_command_writes_the_run_at_a_scale_and_says_where(tuned, tmp_path):
+    from typer.testing import CliRunner
+
+    from selaras.cli import app
+
+    project, run = tuned
+    asked = ["tune", "export", f"{run.manifest.id}@0.25", "--to", "merged", "--out",
+             str(tmp_path / "out"), "-C", str(project.root), "--json"]  # fmt: skip
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["config"]["scale"] == 0.25
+    assert "not the one that was measured" in (tmp_path / "out" / "README.md").read_text()
+    wrong = CliRunner().invoke(
+        app, ["tune", "export", "none", "--to", "gguf", "-C", str(project.root)]
+    )
+    assert wrong.exit_code == 2
+    assert "no run 'none'" in wrong.output
