@@ -20,7 +20,7 @@ from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Expected
-from selaras.models.local import open_local
+from selaras.models.local import best_dtype, open_local
 from selaras.models.local_speed import Speed, measure_speed
 from selaras.models.local_torch import give_back_memory, torch
 from selaras.tune.choose_point import SELECTION_TOKENS
@@ -31,6 +31,8 @@ from selaras.tune.trainer import Training, train
 
 PROBED = 3
 WIDE_BATCH = 128
+# Positions that an answer of `measure_speed` takes, its prompt included.
+PROBED_POSITIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forec
     steps = replace(one, rows=rows, settings=settings).steps
     training_seconds = opening + steps * step * share
     give_back_memory()
-    speed = measure_speed(open_local(plan.base))
+    model = open_local(plan.base)
+    speed = measure_speed(model)
     progress.say("measured a few steps and answers of this very run")
     return Forecast(
         parameters=_count(sorted(plan.base.glob("*.safetensors"))),
@@ -98,7 +101,7 @@ def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forec
         tokens_per_second=rows.tokens * settings.epochs / (training_seconds - opening),
         training_seconds=training_seconds,
         choosing_seconds=_answers(plan, project, speed, opening),
-        peak_mb=_peak_mb(),
+        peak_mb=_peak_mb() + _caches_mb(model.model.config, rows),
         device="GPU" if torch.cuda.is_available() else "CPU",
     )
 
@@ -169,6 +172,16 @@ def _count(files: list[Path]) -> int:
                     size *= side
                 total += size
     return total
+
+
+def _caches_mb(config: Any, rows: Encoded) -> float:
+    """Return what keys and values of a full batch of answers take over those that were probed."""
+    longest = max(sum(label == IGNORED for label in labels) for labels in rows.labels)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    position = 2 * config.num_hidden_layers * heads * head * (config.dtype or best_dtype()).itemsize
+    positions = max(0, longest + REPLAY_TOKENS - PROBED_POSITIONS)
+    return float(WIDE_BATCH * positions * position / (1 << 20))
 
 
 def _peak_mb() -> float:
