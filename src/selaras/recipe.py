@@ -27,6 +27,7 @@ from selaras.data import (
     read_seal,
     split_project,
 )
+from selaras.data.split import PAIRS
 from selaras.evaluate import (
     Comparison,
     Evaluation,
@@ -38,6 +39,7 @@ from selaras.evaluate import (
     open_system,
     summary,
 )
+from selaras.evaluate.suite import asked
 from selaras.report import (
     changed_since,
     comparisons,
@@ -116,9 +118,10 @@ def forecast(project: Project, progress: Progress = SILENT) -> Work:
 
     model: Any = open_system(project, "base", first_system(project), progress).model
     speed = measure_speed(model)
-    rows = load_rows(project).kept
+    rows = asked(load_rows(project).kept)
     seal = read_seal(project)
-    held_out = len(seal.rows) if seal else round(len(rows) * project.file.held_out_share)
+    sealed = [row for row in seal.rows if not row.stratum.endswith(PAIRS)] if seal else []
+    held_out = len(sealed) if seal else round(len(rows) * project.file.held_out_share)
     settings, sampling = project.file.tune, first_system(project).sampling
     targets = [row for row in rows if isinstance(row, Example)]
     share = (1 - settings.selection_share) * (1.0 if seal else 1 - project.file.held_out_share)

@@ -129,7 +129,7 @@ def test_init_makes_a_project_that_reads(tmp_path: Path) -> None:
     runner = CliRunner()
     assert runner.invoke(app, ["init", str(folder), "--example", "household-helper"]).exit_code == 0
     listed = value(runner.invoke(app, ["data", "list", "--json", "-C", str(folder)]))
-    assert listed["development"] == 663
+    assert listed["development"] == 791
     again = runner.invoke(app, ["init", str(folder)])
     assert again.exit_code == 2
     assert runner.invoke(app, ["init", str(tmp_path / "x"), "--example", "no"]).exit_code == 2

@@ -15,7 +15,7 @@ from selaras.data import Development
 from selaras.models.local import open_local
 from selaras.models.names import Place, open_model
 from selaras.models.protocol import Choice
-from selaras.tune import sft
+from selaras.tune import choosing, sft
 from selaras.tune.sft import plan_sft, tune_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -197,7 +197,7 @@ def test_a_tuning_that_was_cut_off_goes_on_and_chooses_the_same(
 ):
     _, found = tuned
     project = write_project(tmp_path, tiny_folder)
-    own, trained = sft._point, []
+    own, trained = choosing._point, []
 
     def dies(*args):
         if len(trained) == 2:
@@ -206,7 +206,7 @@ def test_a_tuning_that_was_cut_off_goes_on_and_chooses_the_same(
         return own(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sft, "_point", dies)
+        patch.setattr(choosing, "_point", dies)
         with pytest.raises(KilledError):
             tune_sft(project, plan_sft(project))
     (running,) = ledger(project.runs)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selaras.cli import tune_pairs
 from selaras.cli.frame import (
     DryRunOption,
     JsonOption,
@@ -32,6 +33,8 @@ def register(app: typer.Typer) -> None:
     tune.callback()(_stage)
     tune.command("sft")(sft)
     tune.command("export")(export)
+    tune.command("reward")(tune_pairs.reward)
+    tune.command("preference")(tune_pairs.preference)
     app.add_typer(tune, name="tune")
 
 

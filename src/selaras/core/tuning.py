@@ -29,11 +29,30 @@ class LoraSettings(Record):
 
 
 class RewardSettings(LoraSettings):
-    """What `tune reward` takes. `center` pulls the mean reward of a pair towards 0."""
+    """What `tune reward` takes.
 
-    epochs: int = Field(default=3, ge=1, le=50)
-    learning_rate: float = Field(default=5e-4, gt=0, lt=1)
+    `center` pulls the mean reward of a pair towards 0; `probe` begins with the best linear head on
+    the untrained base instead of a random one.
+    """
+
+    learning_rate: float = Field(default=1e-4, gt=0, lt=1)
+    probe: bool = True
     center: float = Field(default=0.01, ge=0, le=10)
+
+
+class PreferenceSettings(LoraSettings):
+    """What `tune preference` takes.
+
+    `beta` holds the model to the base, `sft_weight` is the weight of the better side's own
+    likelihood, `minimum_pairs` the fewest pairs of either direction.
+    """
+
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    beta: float = Field(default=0.1, gt=0, le=10)
+    sft_weight: float = Field(default=0.2, ge=0, le=10)
+    minimum_pairs: int = Field(default=5, ge=0)
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
 
 
 class Tuning(LoraSettings):
@@ -47,3 +66,4 @@ class Tuning(LoraSettings):
     minimum_look_alikes: int = Field(default=5, ge=0)
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
     reward: RewardSettings = RewardSettings()
+    preference: PreferenceSettings = PreferenceSettings()

@@ -22,6 +22,7 @@ JUDGES = {
     "query-policy": "selaras.judge.policy_judge:open_query_judge",
     "ratings": "selaras.judge.stored_judge:open_ratings",
     "refusal-rules": "selaras.judge.refusal:open_refusal_rules",
+    "reward": "selaras.judge.reward_judge:open_reward_judge",
     "rubric": "selaras.judge.quality_judge:open_rubric_judge",
     "scores": "selaras.judge.stored_judge:open_scores",
 }

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from selaras.core.errors import InputError, MissingExtraError, ModelError, one_line
 from selaras.core.fingerprint import sha256_file
 from selaras.core.records import Conversation
@@ -46,19 +49,24 @@ class LocalRewarder:
                     f"exchange {i + 1} has {len(row)} tokens and passes the context of "
                     f"{self._context}"
                 )
-        found = [0.0] * len(rows)
-        for batch in by_length([len(row) for row in rows], BATCH):
-            for i, value in zip(batch, self._rewards([rows[i] for i in batch]), strict=True):
-                found[i] = value
+        states = last_states(self.model, rows, self._pad)
+        with torch.inference_mode():
+            found: list[float] = self.model.score(torch.from_numpy(states).to(self.model.device))[
+                :, 0
+            ].tolist()
         return found
 
-    def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        ids, mask = pad_right(rows, self._pad, self.model.device)
+
+def last_states(model: Any, rows: Sequence[Sequence[int]], pad: int) -> NDArray[np.float32]:
+    """Return what the model holds at the last token of each row, shape (rows, width)."""
+    found = np.zeros((len(rows), int(model.config.hidden_size)), dtype=np.float32)
+    for batch in by_length([len(row) for row in rows], BATCH):
+        ids, mask = pad_right([rows[i] for i in batch], pad, model.device)
         with torch.inference_mode():
-            states = self.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-            last = states[torch.arange(len(rows)), mask.sum(-1) - 1]
-            rewards: list[float] = self.model.score(last.float())[:, 0].tolist()
-        return rewards
+            states = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+            last = states[torch.arange(len(batch)), mask.sum(-1) - 1]
+        found[list(batch)] = last.float().cpu().numpy()
+    return found
 
 
 def exchange_ids(chat: ChatTokenizer, conversation: Conversation, response: str) -> list[int]:

@@ -61,17 +61,11 @@ def choose_rows(
     are named. Raises InputError where no refusal is left to train on, and, for `guarded`, where a
     policy that is to be refused has fewer answered look-alikes than `minimum_look_alikes`.
     """
-    groups: dict[str, list[int]] = {}
-    for i, row in enumerate(development.rows):
-        groups.setdefault(development.groups[row.id], []).append(i)
-    split = split_groups(
-        development.rows, [tuple(g) for g in groups.values()], settings.selection_share, seed
-    )
-    aside = {i for group in split.held_out for i in group}
+    aside = set_aside(development, settings.selection_share, seed)
     train = tuple(
         row
-        for i, row in enumerate(development.rows)
-        if i not in aside
+        for row in development.rows
+        if row.id not in aside
         and isinstance(row, Example)
         and keeps(recipe, row)
         and (not settings.use_cases or row.use_case in settings.use_cases)
@@ -83,8 +77,17 @@ def choose_rows(
         )
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
-    selection = asked(row for i, row in enumerate(development.rows) if i in aside)
+    selection = asked(row for row in development.rows if row.id in aside)
     return TuningRows(train, selection)
+
+
+def set_aside(development: Development, share: float, seed: int) -> frozenset[str]:
+    """Return the ids of the development rows that are kept to choose by, whole groups of them."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(development.rows):
+        groups.setdefault(development.groups[row.id], []).append(i)
+    split = split_groups(development.rows, [tuple(g) for g in groups.values()], share, seed)
+    return frozenset(development.rows[i].id for group in split.held_out for i in group)
 
 
 def _enough_look_alikes(train: tuple[Example, ...], minimum: int) -> None:

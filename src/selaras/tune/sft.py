@@ -6,34 +6,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selaras.core.decisions import now
 from selaras.core.errors import InputError
 from selaras.core.files import write_json
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
-from selaras.core.manifest import Manifest, hashes, new_manifest, with_key, write_manifest
+from selaras.core.manifest import Manifest, with_key, write_manifest
 from selaras.core.progress import SILENT, Progress
-from selaras.core.project import FILE, Project
-from selaras.core.system import Sampling
-from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
+from selaras.core.project import Project
+from selaras.data import Development, open_development
 from selaras.data.mix import draw_mix
 from selaras.data.review import WAITS
 from selaras.evaluate import development_suite, renderer
-from selaras.evaluate.figures import figures_of, judged_row
-from selaras.evaluate.judging import judgement_of
-from selaras.evaluate.runner import Job, answer_rows
 from selaras.judge.refusal import refusal_rules
-from selaras.models.local import Adapter, open_local, weights_hash
+from selaras.models.local import open_local, weights_hash
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder
+from selaras.models.local_reward import tokenizer_of
 from selaras.models.names import place_of
-from selaras.policy import load_policies
 from selaras.template import PLAIN
-from selaras.tune.choose_point import SELECTION_TOKENS, Point, best_point
+from selaras.tune.choose_point import Point, best_point
 from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
+from selaras.tune.choosing import Selection, tried
 from selaras.tune.encode import Encoded, encode
 from selaras.tune.launched import Launch, train_launched
 from selaras.tune.own_words import in_own_words
+from selaras.tune.record import finish, new_tuning
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
 
 CHECKPOINTS = "checkpoints"
@@ -90,7 +87,7 @@ def plan_sft(
     rows = mixed(project, choose_rows(development, recipe, settings, project.file.seed))
     place = place_of(project, progress)
     base = base_folder(settings.model, place)
-    chat = ChatTokenizer(_tokenizer(base))
+    chat = ChatTokenizer(tokenizer_of(base))
     encoded = encode(rows.train, renderer(project, PLAIN), chat, settings.max_tokens)
     if not encoded.input_ids:
         raise InputError(
@@ -151,26 +148,17 @@ def tune_sft(
     points = _points(project, plan, folder, checkpoints, progress)
     chosen = best_point(points)
     write_json(folder / "loss.json", loss_curve(training.folder))
-    done = manifest.model_copy(
-        update={
-            "status": "finished",
-            "finished": now(),
-            "seconds": round(time.monotonic() - begun, 1),
-            "config": {
-                **manifest.config,
-                "replaced_by_own_words": replaced,
-                "chosen": {"adapter": chosen.checkpoint, "scale": chosen.scale},
-                "points": [
-                    {"adapter": p.checkpoint, "scale": p.scale, "figures": p.figures}
-                    for p in points
-                ],
-            },
-            "figures": chosen.figures,
-            "outputs": hashes(project.root, (folder / chosen.checkpoint).glob("adapter_*")),
-        }
-    )
-    write_manifest(project.runs, done)
-    return done
+    return finish(
+        project, manifest, begun, chosen.figures,
+        {
+            "replaced_by_own_words": replaced,
+            "chosen": {"adapter": chosen.checkpoint, "scale": chosen.scale},
+            "points": [
+                {"adapter": p.checkpoint, "scale": p.scale, "figures": p.figures} for p in points
+            ],
+        },
+        (folder / chosen.checkpoint).glob("adapter_*"),
+    )  # fmt: skip
 
 
 def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> tuple[Encoded, int]:
@@ -194,58 +182,21 @@ def _points(
         pairs = [(checkpoints[-1], 1.0)]
     else:
         pairs = [(path, scale) for path in checkpoints for scale in project.file.tune.scales]
-    journal = Journal(folder / "selection.jsonl")
-    return [_point(project, plan, folder, Adapter(p, s), journal, progress) for p, s in pairs]
-
-
-def _point(
-    project: Project, plan: Plan, folder: Path, adapter: Adapter, journal: Journal,
-    progress: Progress,
-) -> Point:  # fmt: skip
-    model = open_local(plan.base, adapter=adapter)
-    rows = plan.rows.selection
-    job = Job(
-        fingerprint(model.identity), model, Sampling(max_tokens=SELECTION_TOKENS), rows,
-        renderer(project, PLAIN),
-    )  # fmt: skip
-    name = adapter.folder.relative_to(folder)
-    answers = answer_rows(job, journal, progress, f"choosing: {name.name} x {adapter.scale:g}")
-    judged = [
-        judged_row(row, plan.development.groups[row.id], judgement_of(refusal_rules, row, answer))
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    figures: dict[str, Any] = figures_of(judged, [])
-    return Point(str(name), adapter.scale, figures)
+    selection = Selection(plan.base, plan.rows.selection, plan.development.groups, folder)
+    return tried(project, selection, pairs, progress)
 
 
 def _manifest(project: Project, plan: Plan, key: str, settings: dict[str, Any]) -> Manifest:
-    policies = {policy.id: policy.revision for policy in load_policies(project).values()}
-    files = [project.root / FILE, project.decisions, *project.data_files]
-    return new_manifest(
-        "tune",
-        plan.recipe,
-        config={
+    return new_tuning(
+        project, plan.recipe, plan.base, plan.seed, plan.development,
+        {
             "key": key,
             "method": "sft",
             "recipe": plan.recipe,
-            "model": project.file.tune.model,
-            "weights": weights_hash(plan.base),
             "settings": settings,
             "rows": plan.rows.counts,
             "selection_rows": len(plan.rows.selection),
             "tokens_per_epoch": plan.training_tokens,
             "too_long": list(plan.encoded.too_long),
-            "removed": len(plan.development.removed),
         },
-        seed=plan.seed,
-        policies=policies,
-        inputs=hashes(project.root, files),
-        seal=plan.development.seal,
-        stamp=DEVELOPMENT_FIGURES,
-    )
-
-
-def _tokenizer(base: Path) -> Any:
-    from selaras.models.local_torch import transformers
-
-    return transformers.AutoTokenizer.from_pretrained(base, local_files_only=True)
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from selaras.data.formats.chat import conversation
 from selaras.data.formats.format import Fields, Format, RowFields, columns, dialogue, text_of
 
+_SAFE = (("a", "is_response_0_safe"), ("b", "is_response_1_safe"))
 _EXPECTED = {"comply": "answer", "hard refuse": "refuse", "safe refuse": "safe_completion"}
 
 
@@ -33,6 +34,7 @@ def _read_pku(fields: Fields) -> RowFields:
     return _without_nothing({
         "query": text_of(fields, "prompt"), "response_a": text_of(fields, "response_0"),
         "response_b": text_of(fields, "response_1"), "best": "ab"[safer],
+        **{f"label_{side}": _label(fields[name]) for side, name in _SAFE if name in fields},
         "topic": next((topic for topic in found if topic), None),
     })  # fmt: skip
 
@@ -69,7 +71,7 @@ def _read_rbr(fields: Fields) -> RowFields:
 
 def _label(value: Any) -> str:
     if not isinstance(value, bool):
-        raise ValueError(f"'is_safe' is {value!r}, not true or false")
+        raise ValueError(f"a mark of safety is {value!r}, not true or false")
     return "safe" if value else "unsafe"
 
 
