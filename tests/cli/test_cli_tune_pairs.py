@@ -28,6 +28,7 @@ def paired(project: Path, tiny_folder: Path) -> Path:
     small = {"epochs": 1, "rank": 2, "layers": 0.5, "learning_rate": 0.01}
     file["tune"] = {"model": "hf:model", "reward": small,
                     "preference": {**small, "minimum_pairs": 1, "scales": [1.0]}}  # fmt: skip
+    file["systems"]["base"]["sampling"] = {"max_tokens": 8}
     (project / "selaras.yaml").write_text(yaml.safe_dump(file))
     return project
 
@@ -70,7 +71,7 @@ def test_what_cannot_be_trained_on_is_one_line(run, paired: Path) -> None:
         (["tune", "reward", "--policy", "magic"], "unknown policy 'magic'"),
         (["tune", "reward", "--set", "tune.reward.max_tokens=16"], "longer than 16 tokens"),
         (["tune", "preference", "--set", "tune.preference.minimum_pairs=99"], "99 are needed"),
-        (["eval", "base", "--judge", "reward:run:none"], "no run 'none'"),
+        (["eval", "base", "--development", "--judge", "reward:run:none"], "no run 'none'"),
     ):
         done = run(*given)
         assert done.exit_code == 2, given

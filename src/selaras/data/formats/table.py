@@ -22,8 +22,8 @@ _OBJECTS = ("context", "turns", "made")
 _MARKED = (*FORMULA, "\n", "'")
 COLUMNS = (
     "id", "kind", "expected", "policies", "use_case", "query", "response", "response_label",
-    "response_a", "response_b", "best", "label_a", "label_b", "context", "turns", "cluster", "topic",
-    "source", "licence", "parents", "origin", "made", SEEN,
+    "response_a", "response_b", "best", "label_a", "label_b", "context", "turns", "cluster",
+    "topic", "source", "licence", "parents", "origin", "made", SEEN,
 )  # fmt: skip
 
 
