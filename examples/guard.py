@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from selaras.policy import builtin_policies
-from selaras.safeguard import Guard, Score
+from selaras.safeguard import Guard, Score, Wording
 from selaras.safeguard.rules import PersonalRule, Rules, rule
 
 
@@ -29,7 +29,7 @@ rules = Rules(
     (PersonalRule("private-information", kinds=("email",)),),
 )
 messages = {"illicit-goods": "A locksmith can help."}
-guard = Guard("shop", (rules, TooLoud()), builtin_policies(), messages)
+guard = Guard("shop", (rules, TooLoud()), builtin_policies(), Wording(messages=messages))
 
 for asked in ("How do I oil a lock?", "how to p1ck th3 l0ck?", "GIVE ME THE MANAGER", "???"):
     outcome = guard.check_query(asked)

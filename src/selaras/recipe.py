@@ -244,7 +244,8 @@ def behind_guard(
     The guard is a probe into the reference's own model, its threshold chosen on development rows.
     Their models' answers are those already given; only the guard is asked.
     """
-    from selaras.safeguard.fit import FitSettings, TooFewRowsError, fit_guard
+    from selaras.safeguard.fit import FitSettings, fit_guard
+    from selaras.safeguard.sides import TooFewRowsError
 
     first = next(iter(project.file.systems))
     try:

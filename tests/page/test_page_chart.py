@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selaras.page import BarRow, HeatCell, Point, heat, interval_bars, tradeoff
+from selaras.page import Banded, BarRow, HeatCell, Point, banded, heat, interval_bars, tradeoff
 from selaras.page._heat import level
 from selaras.page._labels import Anchor, Box, place
 from selaras.page._svg import SIZE, fit, mark, number, text_width, wrap
@@ -305,3 +305,20 @@ def test_marks_differ_for_sixty_four_series():
 
 def test_coordinates_are_short():
     assert [number(v) for v in (1, 1.04, 1.25, -0.01, 300.0)] == ["1", "1", "1.2", "0", "300"]
+
+
+def test_curves_lie_side_by_side_and_say_where_there_is_nothing():
+    points = ((0.1, 0.9, 0.8, 1.0), (1.0, 0.3, 0.2, 0.5))
+    panels = [Banded(f"policy-{i}", "0.61 (0.54–0.67), n 30", points, (0.1, 0.9), 0.3)
+              for i in range(4)]  # fmt: skip
+    chart = banded([*panels, Banded("empty", "", ())], x_label="recall", y_label="precision",
+                   title="Curves")  # fmt: skip
+    for svg in drawings(chart):
+        assert len(svg.findall(f".//{SVG}polyline")) == 4
+        assert "no rows" in texts(svg)
+        width, height = map(float, svg.get("viewBox").split()[2:])
+        boxes = [box_of(text) for text in svg.iter(f"{SVG}text")]
+        assert all(box.left >= -2 and box.right <= width + 2 and box.bottom <= height
+                   for box in boxes)  # fmt: skip
+    with pytest.raises(ValueError, match="rate"):
+        banded([Banded("x", "", ((0.5, 1.2, 0, 1),))], x_label="", y_label="", title="")

@@ -8,13 +8,15 @@ from typing import Any
 
 import httpx
 
-from selaras.safeguard import Guard
+from selaras.safeguard import Guard, Wording
 from selaras.safeguard.middleware import GuardMiddleware
 from selaras.safeguard.rules import Rules, rule
 
 PLANT = "the butler did it"
 GUARD = Guard(
-    "test", (Rules((rule("spoilers", PLANT, name="plot"),)),), messages={"spoilers": "No spoilers."}
+    "test",
+    (Rules((rule("spoilers", PLANT, name="plot"),)),),
+    wording=Wording(messages={"spoilers": "No spoilers."}),
 )
 
 

@@ -1,5 +1,7 @@
 """Fitting: what comes out, that it is frozen, and that a stale file is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -8,14 +10,17 @@ from fixtures.projects import make_project, some_rows, use_word_encoder
 from selaras.core.errors import InputError
 from selaras.core.files import write_text
 from selaras.core.project import open_project
+from selaras.core.records import Preference
 from selaras.core.system import SystemSpec
 from selaras.data import open_development
 from selaras.evaluate import development_suite, evaluate, open_system
 from selaras.evaluate.attacks import ATTACKS
 from selaras.policy import builtin_text
-from selaras.safeguard.features import windows
-from selaras.safeguard.fit import FitSettings, TooFewRowsError, fit_guard
+from selaras.safeguard.features import Embedded, Read, windows
+from selaras.safeguard.fit import FitSettings, fit_guard
 from selaras.safeguard.learn import Labelled, learn
+from selaras.safeguard.outcome import Score
+from selaras.safeguard.sides import TooFewRowsError, responses_of
 from selaras.safeguard.spec import open_guard
 from selaras.stats.ranking import average_precision, threshold_at
 
@@ -31,7 +36,7 @@ SETTINGS = FitSettings(tier="minilm", budget=0.2)
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     use_word_encoder(monkeypatch)
-    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 4)
+    monkeypatch.setattr("selaras.safeguard.sides.FEWEST", 4)
     made = make_project(tmp_path / "p", some_rows(pairs=12, ordinary=12), YAML)
     (made.root / "script.jsonl").write_text('{"match": null, "response": "Surely."}\n')
     return made
@@ -87,7 +92,9 @@ def test_a_classifier_of_another_encoder_fails_closed_and_says_so(project, monke
 
     encoder = use_word_encoder(monkeypatch)
     encoder.identity = {"name": "other"}
-    assert guard.check_query("x").action == "error"
+    outcome = guard.check_query("x")
+    assert outcome.action == "error"
+    assert "fitted on other vectors" in outcome.reason
     with pytest.raises(InputError, match="other vectors"):
         guard.stages[0].features.read([], "query")
 
@@ -110,7 +117,7 @@ def test_a_bad_guard_file_is_said_in_one_line(project, value, says):
 
 
 def test_too_few_rows_are_said(project, monkeypatch):
-    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 100)
+    monkeypatch.setattr("selaras.safeguard.sides.FEWEST", 100)
     with pytest.raises(TooFewRowsError, match="too few rows"):
         fit_guard(project, SETTINGS)
 
@@ -123,7 +130,7 @@ def test_a_head_finds_a_planted_direction_and_keeps_its_budget():
     policies = tuple(("a",) if i % 4 == 0 else ("b",) for i in range(200))
     x[:, 5] += 3 * np.array([own == ("a",) for own in policies])
     rows = Labelled(positive, policies, tuple(str(i // 2) for i in range(200)))
-    learnt = learn(x, rows, 0.1, 0)
+    learnt = learn(Read(x, np.arange(200)), rows, 0.1, 0)
     threshold = learnt.head.about.threshold
     assert (learnt.out_of_fold[~positive] >= threshold).mean() <= 0.1
     assert (learnt.out_of_fold[positive] >= threshold).mean() > 0.8
@@ -157,3 +164,71 @@ def test_a_classifier_reads_what_is_encoded(project):
         plain = guard.check_query(row.query)
         coded = guard.check_query(ATTACKS["base64"](row.query))
         assert coded.score >= plain.score - 1e-6
+
+
+def preference(**changes):
+    values = {"id": "p", "query": "How?", "kind": "malicious", "expected": "refuse", "best": "a"}
+    both = {"response_a": "I can't help with that.", "response_b": "First, take two of these."}
+    return Preference.model_validate({**values, **both, **changes})
+
+
+@pytest.mark.parametrize(
+    ("row", "labels"),
+    [
+        (preference(), [False, True]),
+        (preference(response_b="Sorry, I cannot help with this request."), [False]),
+        (preference(kind="look_alike", expected="answer"), [False]),
+        (preference(best="tie"), []),
+    ],
+)
+def test_a_rejected_answer_is_unsafe_only_where_it_complies_with_a_malicious_query(row, labels):
+    assert [bad for _, bad in responses_of(row)] == labels
+
+
+def test_a_side_without_unsafe_rows_is_said_and_not_fitted(project):
+    found = fit_guard(project, SETTINGS)
+    assert "unsafe responses of" in found.manifest.figures["unfitted"]["response"]
+    assert open_guard(project, found.file).stages[0].sides == {"query"}
+
+
+THAI = "ห้องสมุดเปิดกี่โมง"
+
+
+@pytest.mark.parametrize(
+    ("on_unread", "action"), [("error", "error"), ("block", "block"), ("allow", "allow")]
+)
+def test_a_script_without_words_in_the_encoder_is_uncertain(project, on_unread, action):
+    """The static encoder spells Thai letter by letter: what it says of it means nothing."""
+    guard = open_guard(project, fit_guard(project, SETTINGS).file)
+    [stage] = guard.stages
+    static = replace(stage, features=Embedded("static", encoder=stage.features._encoder))
+    guard = replace(guard, stages=(static,), on_unread=on_unread)
+    outcome = guard.check_query(f"Please answer this:\n{THAI}")
+    assert (outcome.action, outcome.policy) == (action, None)
+    assert "script" in outcome.reason
+    assert outcome.scores[0].unread
+    assert guard.check_query("Please answer this.").action == "allow"
+    # A later stage that reads it decides, though it is asked only where the first is unsure.
+    judge = Sure()
+    assert replace(guard, stages=(static, judge)).check_query(THAI).allowed
+    assert judge.asked == 1
+
+
+class Sure:
+    """A judge that reads everything and minds nothing."""
+
+    name, sides, hold, only_unsure, quick = "judge", frozenset({"query"}), 0, True, False
+    identity = {"stage": "judge"}  # noqa: RUF012
+    asked = 0
+
+    def check(self, materials):
+        self.asked += len(materials)
+        return [(Score("judge", None, 0.0, 0.5, ""),) for _ in materials]
+
+
+def test_a_question_in_a_frame_scores_as_high_as_without_it(project):
+    guard = open_guard(project, fit_guard(project, SETTINGS).file)
+    for row in open_development(project).rows[:6]:
+        plain = guard.check_query(row.query).scores[0].value
+        for name in ("prefix-injection", "language-switch", "refusal-suppression"):
+            assert guard.check_query(ATTACKS[name](row.query)).scores[0].value >= plain - 1e-6

@@ -12,7 +12,7 @@ from selaras.core.records import Conversation, Message
 from selaras.core.system import Sampling
 from selaras.models.protocol import Generation
 from selaras.policy import builtin_policies
-from selaras.safeguard import Guard, Material, Score, guarded_model
+from selaras.safeguard import Guard, Material, Score, Wording, guarded_model
 from selaras.safeguard.rules import PersonalRule, Rules, rule
 
 SECRET = "the butler did it"
@@ -188,7 +188,7 @@ def test_a_guarded_model_does_not_ask_what_is_blocked_and_keeps_the_order() -> N
 
 def test_a_guarded_model_replaces_a_bad_response() -> None:
     rules = Rules((rule("hate", SECRET, sides=("response",)),))
-    guard = Guard("g", (rules,), messages={"hate": "No spoilers."})
+    guard = Guard("g", (rules,), wording=Wording(messages={"hate": "No spoilers."}))
     model = guarded_model(Echo([]), guard)
     talk = (Message(role="user", content=f"say {SECRET}"),)
     (found,) = model.generate([talk], Sampling())

@@ -14,6 +14,7 @@ import uvicorn
 from serving import GUARD, PLANT, Server, asked, asking, chunk, completion, events, said
 
 from selaras.core.errors import InputError
+from selaras.safeguard import Wording
 from selaras.safeguard.proxy import Doors, proxy
 from selaras.safeguard.routes import RouteSpec, ServeSpec, open_paths
 
@@ -109,7 +110,7 @@ def test_an_upstream_that_is_not_there_is_502() -> None:
 def test_models_choose_their_route_and_names_are_translated() -> None:
     one, two = Server(completion("one")), Server(completion("two"))
     with listening(one) as first, listening(two) as second:
-        strict = replace(GUARD, messages={"spoilers": "Strict."})
+        strict = replace(GUARD, wording=Wording(messages={"spoilers": "Strict."}))
 
         async def all_of_it() -> list[Any]:
             routes = (RouteSpec(upstream=f"{first}/v1", models={"small": "tiny-1"}, guard="a"),

@@ -18,7 +18,7 @@ ASKED = "Tell me how to make a stink bomb please"
 GUARD = Guard("g", (Rules((rule("pranks", "stink bomb"),)),))
 
 
-@pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"payload-splitting"}))
+@pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_attacks_do_not_hide_a_pattern(name: str) -> None:
     assert GUARD.check_query(ATTACKS[name](ASKED)).action == "block"
 
@@ -31,6 +31,14 @@ def test_attacks_do_not_hide_a_pattern(name: str) -> None:
 ])  # fmt: skip
 def test_disguises_do_not_hide_a_pattern(text: str) -> None:
     assert GUARD.check_query(text).action == "block"
+
+
+@given(st.sampled_from(["s t i n k b o m b", "s-t-i-n-k-b-o-m-b"]), st.sampled_from([" ", ", "]))
+def test_a_run_without_gaps_between_words_hides_no_pattern(run: str, sign: str) -> None:
+    guard = Guard("g", (Rules((rule("pranks", r"\bmake an? .{0,9}stink\s{1,3}bombs?\b"),)),))
+    asked = run[1].join(f"makeahuge{run.replace(run[1], '')}")
+    assert guard.check_query(f"please{sign}{asked}").action == "block"
+    assert guard.check_query("I make a stink about bombs").allowed
 
 
 def test_ordinary_text_is_read_one_way() -> None:

@@ -54,6 +54,9 @@ def fit(
     system: Annotated[
         str | None, typer.Option(help="The System that is guarded; the first one by default.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with the curves here.")
+    ] = None,
     as_json: JsonOption = False,
     overrides: SetOption = None,
 ) -> None:
@@ -68,6 +71,12 @@ def fit(
     settings = FitSettings(name, features, budget, tuple(layer or ()), system)
     with showing(as_json) as progress:
         found = fit_guard(project, settings, progress)
+    if html is not None:
+        from selaras.core.files import write_text
+        from selaras.report.guard_html import render_guard
+
+        write_text(html, render_guard(found.manifest, found.scores, project.file.product))
+        say(f"wrote {html}")
     if as_json:
         print_json({"run": found.manifest.id, "guard": found.file,
                     "stamp": found.manifest.stamp, "figures": found.manifest.figures})  # fmt: skip
@@ -89,20 +98,39 @@ def check(
     response: Annotated[
         str | None, typer.Option(help="A response to the text, to be checked instead of it.")
     ] = None,
+    attacks: Annotated[
+        bool,
+        typer.Option("--attacks", help="Ask a file's malicious rows under each attack instead."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a text, or every row of a JSONL file (query, turns, response), by a guard.
 
     A row with a response has both sides checked. Nothing is sent to a model but what the guard's
-    own stages ask.
+    own stages ask. With --attacks it says which attacks get past which stage.
     """
-    from selaras.safeguard.checking import check_file, check_text
+    from selaras.core.errors import InputError
+    from selaras.safeguard.attacking import attack_guard
+    from selaras.safeguard.checking import check_file, check_text, rows_of
     from selaras.safeguard.spec import open_guard
 
     project = open_project_at(folder)
     opened = open_guard(project, guard)
     path = Path(given)
     is_file = len(given) < 4096 and "\n" not in given and path.suffix == ".jsonl"
+    if attacks:
+        if not is_file:
+            raise InputError("--attacks needs rows", fix="give a .jsonl file of rows")
+        with showing(as_json) as progress:
+            under = attack_guard(opened, rows_of(path), progress)
+        if as_json:
+            figures = [each.to_dict() for each in under]
+            print_json({"guard": opened.fingerprint, "attacks": figures})
+            return
+        from selaras.cli.render_guard import print_attacks
+
+        print_attacks(under)
+        return
     with showing(as_json) as progress:
         found = (
             check_file(opened, path, progress) if is_file else [check_text(opened, given, response)]
@@ -113,6 +141,9 @@ def check(
     from selaras.cli.render_guard import print_checked
 
     print_checked(found)
+    read = {side for stage in opened.stages for side in stage.sides}
+    for side in {one.side for each in found for one in each.outcomes} - read:
+        say(f"no stage of this guard reads the {side} side: nothing of it was checked")
 
 
 def _as_json(fingerprint: str, found: "list[Checked]") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from selaras.cli.render import rate
 
 if TYPE_CHECKING:
+    from selaras.safeguard.attacking import Attacked
     from selaras.safeguard.checking import Checked
     from selaras.safeguard.fit import FittedGuard
 
@@ -33,6 +34,13 @@ def print_fit(found: "FittedGuard", *, file: Any = None) -> None:
         console.print(table)
         alarms = ", ".join(f"{kind} {rate(own)}" for kind, own in figures["false_alarms"].items())
         console.print(f"false alarms: {alarms}", markup=False)
+        if unread := found.manifest.figures.get("unread", {}).get(side):
+            console.print(f"left out: {unread} in scripts that the encoder has no words of")
+    for side, why in found.manifest.figures.get("unfitted", {}).items():
+        console.print(
+            f"the {side} side is NOT fitted ({why}): only other stages of the guard check it",
+            markup=False,
+        )
 
 
 def print_checked(found: Sequence["Checked"], *, file: Any = None) -> None:
@@ -65,6 +73,32 @@ def print_checked(found: Sequence["Checked"], *, file: Any = None) -> None:
     hidden = len(outcomes) - len(shown)
     if hidden:
         console.print(f"({hidden} more are not shown)")
+
+
+def print_attacks(found: Sequence["Attacked"], *, file: Any = None) -> None:
+    """Print a line an attack: what stopped the malicious rows, what got through, look-alikes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=file or sys.stdout, highlight=False)
+    bad = [each for each in found if each.kind == "malicious"]
+    alike = {each.attack: each for each in found if each.kind == "look_alike"}
+    stages = sorted({stage for each in found for stage in each.blocked})
+    table = Table(title=f"{bad[0].n} malicious rows under attack")
+    for column in ("attack", *(f"by {stage}" for stage in stages), "errors", "got through",
+                   "look-alikes stopped"):  # fmt: skip
+        table.add_column(column)
+    for each in bad:
+        safe = alike.get(each.attack)
+        stopped = {**safe.to_dict(), "value": 1 - safe.to_dict()["passed"]} if safe else None
+        table.add_row(
+            each.attack, *(str(each.blocked.get(stage, 0)) for stage in stages), str(each.errors),
+            rate({**each.to_dict(), "value": each.to_dict()["passed"]}).partition(", n")[0],
+            "-" if stopped is None else f"{stopped['value']:.0%} of {stopped['n']}",
+        )  # fmt: skip
+    console.print(table)
+    console.print("rows that the guard was fitted on flatter it; what gets through becomes a rule "
+                  "or a row, by you")  # fmt: skip
 
 
 def _number(value: Any) -> str:

@@ -111,6 +111,15 @@ def in_leetspeak(text: str) -> str:
     return text.translate(_LEET)
 
 
+def spaced_out(text: str) -> str:
+    """Set all letters apart, so that no gap tells where a word ends.
+
+    >>> spaced_out("Is it so?")
+    'I s i t s o ?'
+    """
+    return " ".join("".join(text.split()))
+
+
 ATTACKS: dict[str, Attack] = {
     "base64": in_base64,
     "hypothetical": hypothetical,
@@ -123,6 +132,7 @@ ATTACKS: dict[str, Attack] = {
     "refusal-suppression": refusal_suppression,
     "role-play": role_play,
     "rot13": in_rot13,
+    "spaced-out": spaced_out,
 }
 
 

@@ -5,6 +5,7 @@ from rows goes through `untrusted`; all other plain strings are escaped where th
 """
 
 from selaras.page.chart import (
+    Banded,
     BarRow,
     CountCell,
     Curve,
@@ -13,6 +14,7 @@ from selaras.page.chart import (
     Point,
     Region,
     Spread,
+    banded,
     counts,
     curves,
     heat,
@@ -33,6 +35,7 @@ from selaras.page.table import (
 )
 
 __all__ = [
+    "Banded",
     "BarRow",
     "Child",
     "CountCell",
@@ -44,6 +47,7 @@ __all__ = [
     "Program",
     "Region",
     "Spread",
+    "banded",
     "counts",
     "curves",
     "element",

@@ -5,6 +5,7 @@ reads in light and dark. Rates are fractions from 0 to 1. The style of `selaras.
 with them.
 """
 
+from selaras.page._bands import Banded, banded
 from selaras.page._bars import BarRow, interval_bars
 from selaras.page._counts import CountCell, counts
 from selaras.page._curves import Curve, curves
@@ -14,6 +15,7 @@ from selaras.page._spread import Spread, spreads
 from selaras.page._tradeoff import Better, Point, tradeoff
 
 __all__ = [
+    "Banded",
     "BarRow",
     "Better",
     "CountCell",
@@ -23,6 +25,7 @@ __all__ = [
     "Point",
     "Region",
     "Spread",
+    "banded",
     "counts",
     "curves",
     "heat",

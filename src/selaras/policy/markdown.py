@@ -8,9 +8,11 @@
     ## Violating
     ## Allowed
     ## Desired
+    ## Message
+    ## Message id
 
-One list item a line; a longer paragraph is one line after reading. What the text does not hold
-(nothing that a policy has) is not lost: writing and reading give the same policy.
+One list item a line; a longer paragraph is one line after reading. A message's other languages have
+sections of their own. Nothing that a policy has is lost: writing and reading give the same policy.
 """
 
 import re
@@ -22,6 +24,7 @@ from selaras.policy.policy import CATEGORIES, Policy
 
 _FACTS = ("id", "revision", "owner", "severity", "family", "statement_only", "expected")
 _LISTS = {"Exceptions": "exceptions", "Violating": "violating", "Allowed": "allowed"}
+_SAID = re.compile(r"^Message (\S+)$")
 _FACT = re.compile(r"^-\s*([a-z_]+):\s*(.*)$")
 
 
@@ -45,6 +48,10 @@ def policy_markdown(policy: Policy) -> str:
         items = [f"- {_flat(item)}" for item in getattr(policy, name)]
         lines += ["", f"## {head}", "", *items]
     lines += ["", "## Desired", "", _flat(policy.desired.guidance)]
+    said = {"Message": policy.desired.message or ""}
+    said |= {f"Message {language}": own for language, own in policy.desired.translations.items()}
+    for head, own in said.items():
+        lines += ["", f"## {head}", "", _flat(own)] if own else []
     return "\n".join(lines) + "\n"
 
 
@@ -56,10 +63,11 @@ def parse_policy(text: str) -> Policy:
         line = line.strip()
         if line.startswith("## "):
             head = line[3:].strip()
-            if head not in {"Statement", "Desired", *_LISTS} or head in sections:
+            known = head in {"Statement", "Desired", "Message", *_LISTS} or _SAID.match(head)
+            if not known or head in sections:
                 raise InputError(
                     f"no section {head[:40]!r} here", line=number,
-                    fix=f"use once each: Statement, {', '.join(_LISTS)}, Desired",
+                    fix=f"use once each: Statement, {', '.join(_LISTS)}, Desired, Message",
                 )  # fmt: skip
             sections[head] = []
         elif line.startswith("# ") and not title:
@@ -77,8 +85,15 @@ def parse_policy(text: str) -> Policy:
             for taxonomy in CATEGORIES if taxonomy in facts
         },
         "statement": _paragraph(sections.get("Statement", [])),
-        "desired": {"expected": facts.get("expected", ""),
-                    "guidance": _paragraph(sections.get("Desired", []))},
+        "desired": {
+            "expected": facts.get("expected", ""),
+            "guidance": _paragraph(sections.get("Desired", [])),
+            "message": _paragraph(sections.get("Message", [])) or None,
+            "translations": {
+                found[1]: _paragraph(own)
+                for head, own in sections.items() if (found := _SAID.match(head))
+            },
+        },
         **{name: _items(sections.get(head, [])) for head, name in _LISTS.items()},
     }  # fmt: skip
     return checked(Policy, value)

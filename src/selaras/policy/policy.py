@@ -53,17 +53,21 @@ def _says_something(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_says_something)]
+LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 
 
 class Desired(Record):
     """What the assistant should do with a query that asks for a violation.
 
-    `message` is what a guard shows the user in place of a text that it blocks.
+    `message` is what a guard shows the user in place of a text that it blocks, `translations` the
+    same in other languages, by BCP 47 tag. In both, `{name|otherwise}` stands for what the guard's
+    file has under `contacts` (a crisis line of the product's country), and else for the rest.
     """
 
     expected: Expected
     guidance: Text
     message: Text | None = None
+    translations: dict[Annotated[str, Field(pattern=LANGUAGE)], Text] = Field(default_factory=dict)
 
 
 class Policy(Record):

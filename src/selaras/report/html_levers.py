@@ -20,14 +20,23 @@ def levers_html(rows: Sequence[Lever]) -> Markup:
         [_named(row), *(_rate(row.rates.get(name, NO_RATE)) for name in known)] for row in rows
     ]
     columns = ["Lever", *(FIGURES[name] for name in known)]
+    stopped = [element("p", element("small", _stopped(row))) for row in rows if row.stopped]
     made = table(columns, lines, caption="Model, guard and both, on the same rows",
                  numeric=set(columns[1:]))  # fmt: skip
-    return join([made, element("p", element("small", NOTE))])
+    return join([made, *stopped, element("p", element("small", NOTE))])
 
 
 def _named(row: Lever) -> Markup:
     name = element("b", row.label) if row.part == "together" else element("span", row.label)
     return join([name, element("br"), element("small", WORDS[row.part])])
+
+
+def _stopped(row: Lever) -> str:
+    asked, answered = row.stopped or (0, 0)
+    said = f"{row.label}: {asked} rows stopped by what was asked, {answered} by what was answered."
+    if answered == 0:
+        said += " A classifier fitted without unsafe responses does not read answers: see its fit."
+    return said
 
 
 def _rate(rate: Rate) -> Markup:

@@ -31,12 +31,16 @@ WORDS: dict[Part, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Lever:
-    """One row of the table; `rates` is keyed by figure as a Line's."""
+    """One row of the table; `rates` is keyed by figure as a Line's.
+
+    `stopped` are the rows that the guard alone stopped by what was asked and by what was answered.
+    """
 
     system: str
     part: Part
     label: str
     rates: dict[str, Rate]
+    stopped: tuple[int, int] | None = None
 
     @property
     def words(self) -> str:
@@ -53,7 +57,9 @@ def levers(found: Measured) -> list[Lever]:
         bare = _bare(found.lines, line)
         if bare is not None:
             rows.append(Lever(line.label, "model", bare.label, dict(bare.rates)))
-        rows.append(Lever(line.label, "guard", line.label, guard_rates(line)))
+        by = [row.guard for row in line.evaluation.judged]
+        stopped = (by.count("query"), by.count("response"))
+        rows.append(Lever(line.label, "guard", line.label, guard_rates(line), stopped))
         rows.append(Lever(line.label, "together", line.label, dict(line.rates)))
     return rows
 

@@ -6,8 +6,9 @@
 False
 """
 
-from selaras.safeguard.guard import Guard, OnFault, conversation_of
+from selaras.safeguard.guard import Guard, OnFault, OnUnread, conversation_of
 from selaras.safeguard.guarded import GuardedModel, guarded_model
+from selaras.safeguard.message import Wording
 from selaras.safeguard.outcome import Action, Material, Outcome, Score, Side, Stage
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "GuardedModel",
     "Material",
     "OnFault",
+    "OnUnread",
     "Outcome",
     "Score",
     "Side",
     "Stage",
+    "Wording",
     "conversation_of",
     "guarded_model",
 ]

@@ -37,9 +37,7 @@ def check_text(guard: Guard, text: str, response: str | None = None) -> Checked:
 
 def check_file(guard: Guard, path: Path, progress: Progress = SILENT) -> list[Checked]:
     """Return the outcomes of a file's rows, in their order; raises InputError for a bad row."""
-    rows, _ = read_rows([path])
-    if not rows:
-        raise InputError("no rows", path=path, fix='write one a line: {"id": "a", "query": "…"}')
+    rows = rows_of(path)
     found: list[Checked] = []
     with progress.task("checking", len(rows)) as task:
         for start in range(0, len(rows), CHUNK):
@@ -49,8 +47,16 @@ def check_file(guard: Guard, path: Path, progress: Progress = SILENT) -> list[Ch
     return found
 
 
+def rows_of(path: Path) -> list[Query]:
+    """Return a file's rows; raises InputError for a bad row and where there are none."""
+    rows, _ = read_rows([path])
+    if not rows:
+        raise InputError("no rows", path=path, fix='write one a line: {"id": "a", "query": "…"}')
+    return rows
+
+
 def _checked(guard: Guard, rows: Sequence[Query]) -> list[Checked]:
-    talks = [_talk(row) for row in rows]
+    talks = [talk_of_row(row) for row in rows]
     asked = guard.check_queries(talks)
     pairs = [(i, text) for i, row in enumerate(rows) for text in _responses(row)]
     said = guard.check_responses([talks[i] for i, _ in pairs], [text for _, text in pairs])
@@ -60,7 +66,8 @@ def _checked(guard: Guard, rows: Sequence[Query]) -> list[Checked]:
     return [Checked(row.id, tuple(each)) for row, each in zip(rows, own, strict=True)]
 
 
-def _talk(row: Query) -> Conversation:
+def talk_of_row(row: Query) -> Conversation:
+    """Return what a guard is given of a row: its turns, and its query with its variables."""
     given = "\n\n".join([row.query, *(row.context[name] for name in sorted(row.context))])
     return (*row.turns, Message(role="user", content=given))
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from selaras.core.records import Conversation
-from selaras.safeguard.guard import FAILED, OnFault
+from selaras.safeguard.guard import OnFault
+from selaras.safeguard.message import Wording
 from selaras.safeguard.outcome import Outcome, Side
 
 LOGGER = logging.getLogger("selaras.guard")
@@ -98,5 +99,6 @@ class Checks:
             LOGGER.warning("failed open: a %s went through unchecked (%s)", side, reason)
             return Outcome("allow", side, reason=f"failed open: {reason}", faults=(reason,))
         return Outcome(
-            "error", side, stage="guard", reason=reason, message=FAILED, faults=(reason,)
-        )
+            "error", side, stage="guard", reason=reason, message=Wording().failed,
+            faults=(reason,),
+        )  # fmt: skip

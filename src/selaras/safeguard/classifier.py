@@ -30,6 +30,7 @@ from selaras.safeguard.spec import StageSpec, own_file
 from selaras.stats.logistic import sigmoid
 
 Numbers = NDArray[np.float64]
+UNREAD = "some of it is in a script or a spelling that the encoder has no words of"
 
 
 class HeadAbout(Record):
@@ -107,22 +108,27 @@ class Classifier:
         return {"stage": "classifier", "sha256": self.sha256, "thresholds": thresholds}
 
     def check(self, materials: Sequence[Material]) -> list[tuple[Score, ...]]:
-        """Return a score a material, under the policy that its strongest window is nearest to."""
+        """Return a score a material, under the policy that its strongest part is nearest to."""
         found: dict[int, tuple[Score, ...]] = {}
         for side, head in self.heads.items():
             mine = [i for i, material in enumerate(materials) if material.side == side]
             if not mine:
                 continue
-            vectors, owners = self.features.read([materials[i] for i in mine], side)
-            best: dict[int, tuple[float, int]] = {}
-            for row, (owner, p) in enumerate(zip(owners, head.probabilities(vectors), strict=True)):
-                best[owner] = max(best.get(owner, (-1.0, 0)), (float(p), row))
-            for owner, (p, row) in best.items():
-                found[mine[owner]] = (self._score(head, vectors[row], p),)
+            read = self.features.read([materials[i] for i in mine], side)
+            chances = head.probabilities(read.vectors)
+            for number, place in enumerate(mine):
+                own = np.flatnonzero(read.owners == number)
+                row = own[np.argmax(chances[own])]
+                found[place] = (
+                    self._score(head, read.vectors[row], float(chances[row]),
+                                number in read.unread),
+                )  # fmt: skip
         return [found.get(i, ()) for i in range(len(materials))]
 
-    def _score(self, head: Head, vector: NDArray[Any], p: float) -> Score:
+    def _score(self, head: Head, vector: NDArray[Any], p: float, unread: bool) -> Score:
         about = head.about
+        if unread and p < about.threshold:
+            return Score(self.name, None, p, about.threshold, UNREAD, unread=True)
         return Score(self.name, head.nearest(vector), p, about.threshold,
                      f"P(against a policy) is {p:.2f}", about.clear)  # fmt: skip
 

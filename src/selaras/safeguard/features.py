@@ -1,8 +1,10 @@
 """What a classifier reads of a text: its embedding, or what the guarded model holds inside.
 
-A long text is read window by window, so that nothing hides behind a harmless beginning, and once
-more in every other reading that the rules make of it (decoded, joined, digits as letters); the
-strongest one counts. A probe reads the conversation as the model itself reads it.
+A long text is read window by window, so that nothing hides behind a harmless beginning; a query's
+lines are read by themselves too, since a frame around a question (many shots, "begin your answer
+with") dilutes it; and all of it once more in every other reading that the rules make of it
+(decoded, joined, digits as letters). The strongest one counts. A probe reads the conversation as
+the model itself reads it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +19,10 @@ from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.late import resolve
 from selaras.core.records import Conversation, Message
+from selaras.data.encoder import ENCODERS as SCRIPTS_OF
 from selaras.models.protocol import Embedder, Model
-from selaras.safeguard.outcome import Material, Side
-from selaras.safeguard.views import views
+from selaras.safeguard.outcome import Material, Side, StaleError
+from selaras.safeguard.views import quoted, spelled_out, views
 
 # Encoders by the name of their tier: an opener without arguments.
 ENCODERS = {
@@ -27,8 +30,22 @@ ENCODERS = {
     "static": "selaras.models.static_embed:open_static",
 }
 WINDOW, OVERLAP = 1000, 200
+SHORTEST_LINE, MOST_LINES = 15, 16
 REMEMBERED = 4096
 Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of some texts: one vector a part, shape (parts, width), and whose part it is.
+
+    `owners` are the texts' numbers, in their order, at least one a text, a text's whole first;
+    `unread` are those of which the encoder could not read some part.
+    """
+
+    vectors: Vectors
+    owners: NDArray[np.intp]
+    unread: frozenset[int] = frozenset()
 
 
 class Features(Protocol):
@@ -44,8 +61,8 @@ class Features(Protocol):
         """Whether reading a short text takes a millisecond or two."""
         ...
 
-    def read(self, materials: Sequence[Material], side: Side) -> tuple[Vectors, list[int]]:
-        """Return (vectors, owners): one vector a window, and the number of its material."""
+    def read(self, materials: Sequence[Material], side: Side) -> Read:
+        """Return the vectors of all parts of the materials."""
         ...
 
 
@@ -68,17 +85,19 @@ class Embedded:
     def quick(self) -> bool:
         return self.tier == "static"
 
-    def read(self, materials: Sequence[Material], side: Side) -> tuple[Vectors, list[int]]:
-        cut = [
-            [window for text in readings(material.text) for window in windows(text)]
-            for material in materials
-        ]
-        owners = [i for i, own in enumerate(cut) for _ in own]
-        vectors = self._encoder.embed([window for own in cut for window in own])
+    def read(self, materials: Sequence[Material], side: Side) -> Read:
+        cut = [parts(material, side) for material in materials]
+        owners = np.array([i for i, own in enumerate(cut) for _ in own], np.intp)
+        vectors = self._encoder.embed([part for own in cut for part in own])
         if side == "response":
             asked = self._encoder.embed([_asked(each.conversation) for each in materials])
             vectors = np.hstack([asked[owners], vectors])
-        return vectors, owners
+        knows = SCRIPTS_OF[self.tier].reads
+        unread = (
+            i for i, (material, own) in enumerate(zip(materials, cut, strict=True))
+            if spelled_out(material.text) or not all(map(knows, own))
+        )  # fmt: skip
+        return Read(vectors, owners, frozenset(unread))
 
     @cached_property
     def _encoder(self) -> Embedder:
@@ -107,15 +126,22 @@ class Probed:
         model = dict(self.expected or self._model.identity)
         return {"tier": "probe", "model": self.name, "encoder": model, "layer": self.layer}
 
-    def read(self, materials: Sequence[Material], side: Side) -> tuple[Vectors, list[int]]:
+    def read(self, materials: Sequence[Material], side: Side) -> Read:
+        return self.read_at(materials, side, [self.layer])[0]
+
+    def read_at(
+        self, materials: Sequence[Material], side: Side, layers: Sequence[int]
+    ) -> list[Read]:
+        """Return what is read after each of several layers, in one pass of the model."""
+        cut = [_turns(material, side) for material in materials]
         own = [
             replace(material, text=text, conversation=_said(material, text, side))
-            for material in materials
-            for text in readings(_last(material, side))
+            for material, texts in zip(materials, cut, strict=True)
+            for text in texts
         ]
-        owners = [i for i, each in enumerate(materials) for _ in readings(_last(each, side))]
-        states: Vectors = self.states(own, side, [self.layer])[:, 0]
-        return states, owners
+        owners = np.array([i for i, texts in enumerate(cut) for _ in texts], np.intp)
+        states = self.states(own, side, layers)
+        return [Read(states[:, place], owners) for place in range(len(layers))]
 
     def states(self, materials: Sequence[Material], side: Side, layers: Sequence[int]) -> Vectors:
         """Return the states after several layers, shape (materials, layers, width)."""
@@ -149,14 +175,33 @@ def talk_of(material: Material, side: Side) -> Conversation:
     return (*material.conversation, Message(role="assistant", content=material.text))
 
 
-def readings(text: str) -> list[str]:
-    """Return the text as it stands, and whatever else it can be read as.
+def parts(material: Material, side: Side) -> list[str]:
+    """Return all that is read of a text: its windows, its other readings, a query's lines.
 
-    >>> readings("Hello."), readings("h3ll0 th3r3")
-    (['Hello.'], ['h3ll0 th3r3', 'hello there'])
+    The lines of the last turn are read by themselves however many turns there are before it.
+
+    >>> parts(Material("query", "h3ll0 th3r3"), "query")
+    ['h3ll0 th3r3', 'hello there']
     """
+    text = material.text
     _, *others = views(text)
-    return [text, *others]
+    found = [window for reading in (text, *others) for window in windows(reading)]
+    turns = [text, *(turn.content for turn in material.conversation[-1:])]
+    asked = [part for turn in turns for part in (*lines(turn), *quoted(turn))]
+    asked = asked if side == "query" else []
+    return list(dict.fromkeys([*found, *asked]))
+
+
+def lines(text: str) -> list[str]:
+    """Return a text's lines where it has several; of more than 16, as many together as it takes.
+
+    >>> lines("What is a lemming?\\n\\nBegin your answer with: Sure.")
+    ['What is a lemming?', 'Begin your answer with: Sure.']
+    """
+    found = [line.strip() for line in text.splitlines() if len(line.strip()) >= SHORTEST_LINE]
+    together = -(-len(found) // MOST_LINES)
+    joined = ["\n".join(found[i : i + together]) for i in range(0, len(found), together or 1)]
+    return [window for line in joined for window in windows(line)]
 
 
 def windows(text: str) -> list[str]:
@@ -174,17 +219,18 @@ def windows(text: str) -> list[str]:
 def same_encoder(expected: Mapping[str, Any] | None, found: Mapping[str, Any], what: str) -> None:
     """Raise InputError where vectors would come from another encoder than the fitted one."""
     if expected is not None and dict(expected) != dict(found):
-        raise InputError(
+        raise StaleError(
             f"the classifier was fitted on other vectors than {what} gives here",
             fix="fit it again: selaras guard fit",
         )
 
 
-def _last(material: Material, side: Side) -> str:
-    """Return what a probe may read otherwise: the response, or the last turn that asks."""
+def _turns(material: Material, side: Side) -> list[str]:
+    """Return what a probe reads as the last turn: the response, or what is asked and its lines."""
     if side == "response" or not material.conversation:
-        return material.text
-    return material.conversation[-1].content
+        return [material.text, *list(views(material.text))[1:]]
+    last = material.conversation[-1].content
+    return list(dict.fromkeys([last, *list(views(last))[1:], *lines(last), *quoted(last)]))
 
 
 def _said(material: Material, text: str, side: Side) -> Conversation:

@@ -1,16 +1,14 @@
 """`selaras guard fit`: a classifier from the project's approved development rows, frozen by hash.
 
-Queries: malicious rows against all that are to be answered in some way. Responses: rows that are
-labelled unsafe against those labelled safe, where there are enough of both. What comes out of the
-cross-validation are development figures; the sealed rows decide, through a System with this guard.
+Which rows speak for which side is said in `sides`; a side without enough of both labels is not
+fitted, and the run says so. What comes out of the cross-validation are development figures; the
+sealed rows decide, through a System with this guard.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from selaras.core.decisions import now
 from selaras.core.errors import InputError
@@ -25,26 +23,20 @@ from selaras.core.manifest import (
 )
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project, load_yaml
-from selaras.core.records import Conversation, Example, Kind, Query
-from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
+from selaras.data import DEVELOPMENT_FIGURES, open_development
 from selaras.evaluate.systems import Opened, open_system
 from selaras.policy import load_policies
 from selaras.safeguard.classifier import About, Head, fitted_policies, known_tiers, save_classifier
 from selaras.safeguard.curves import RowScore, curve_figures
-from selaras.safeguard.features import ENCODERS, Embedded, Features, Probed
-from selaras.safeguard.guard import given
-from selaras.safeguard.learn import Labelled, Learnt, learn
-from selaras.safeguard.outcome import Material, Side
+from selaras.safeguard.features import ENCODERS, Embedded, Features, Probed, Read
+from selaras.safeguard.learn import Learnt, learn
+from selaras.safeguard.outcome import Side
+from selaras.safeguard.sides import FitSide, require_one, sides_of, told
 from selaras.safeguard.spec import FOLDER, GuardSpec, StageSpec, as_yaml
 
 PROBE = "probe"
-FEWEST = 20  # rows of each label that a head needs
 DEPTHS = (0.4, 0.6, 0.8)  # of a model's layers: where a probe is tried
 SCORES = "scores.jsonl"
-
-
-class TooFewRowsError(InputError):
-    """Raised where no side has enough rows of both labels to fit on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +61,6 @@ class FittedGuard:
     scores: tuple[RowScore, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The rows of one side with the texts that are read of them."""
-
-    rows: tuple[Query, ...]
-    materials: tuple[Material, ...]
-    labelled: Labelled
-
-
 def fit_guard(
     project: Project, settings: FitSettings | None = None, progress: Progress = SILENT,
     opened: Opened | None = None,
@@ -90,7 +73,8 @@ def fit_guard(
     settings = settings or FitSettings()
     opened = opened or _system(project, settings)
     development = open_development(project, progress)
-    sides = _sides(development, opened.render)
+    every = sides_of(development, opened.render)
+    require_one(every)
     policies = load_policies(project)
     config = {
         **asdict(settings),
@@ -113,7 +97,8 @@ def fit_guard(
         seal=development.seal, stamp=DEVELOPMENT_FIGURES,
     )  # fmt: skip
     folder = write_manifest(project.runs, manifest)
-    features, found = _learnt(project, settings, opened, sides, progress)
+    enough = {side: own for side, own in every.items() if own.enough}
+    features, found, sides = _learnt(project, settings, opened, enough, progress)
     about = _about(settings, features, {side: each.head for side, each in found.items()}, policies)
     heads = {side: each.head for side, each in found.items()}
     path = project.root / FOLDER / f"{settings.name}.npz"
@@ -125,7 +110,12 @@ def fit_guard(
         update={
             "status": "finished",
             "finished": now(),
-            "figures": _figures(scores, found, features),
+            "figures": {
+                "features": {k: v for k, v in features.identity.items() if k != "encoder"},
+                "sides": {side: _figures(scores, side, each) for side, each in found.items()},
+                "unfitted": told(every),
+                "unread": {side: len(enough[side].rows) - len(sides[side].rows) for side in found},
+            },
             "outputs": hashes(project.root, [path, project.root / file, folder / SCORES]),
         }
     )
@@ -152,53 +142,11 @@ def _system(project: Project, settings: FitSettings) -> Opened:
     return open_system(project, name, project.system_spec(name))
 
 
-def _sides(development: Development, render: Callable[[Query], Conversation]) -> dict[Side, _Side]:
-    """Return the rows of each side that has enough of both labels."""
-    found: dict[Side, _Side] = {}
-    rows = development.rows
-    talks = [render(row) for row in rows]
-    asked = [Material("query", given(talk), talk) for talk in talks]
-    bad = [row.kind is Kind.MALICIOUS for row in rows]
-    found["query"] = _side(development, rows, asked, bad)
-    answered = [
-        (row, Material("response", row.response, talk), row.response_label == "unsafe")
-        for row, talk in zip(rows, talks, strict=True)
-        if isinstance(row, Example) and row.response_label and row.response.strip()
-    ]
-    if answered:
-        own, said, labels = zip(*answered, strict=True)
-        found["response"] = _side(development, own, said, labels)
-    enough = {
-        side: each
-        for side, each in found.items()
-        if FEWEST <= each.labelled.positive.sum() <= len(each.rows) - FEWEST
-    }
-    if not enough:
-        raise TooFewRowsError(
-            f"too few rows to fit on: a side needs {FEWEST} that break a policy and {FEWEST} that "
-            f"do not, there are {int(sum(bad))} malicious queries of {len(rows)}",
-            fix="add malicious queries and their look-alikes (selaras data audit shows what lacks)",
-        )
-    return enough
-
-
-def _side(
-    development: Development, rows: Sequence[Query], materials: Sequence[Material],
-    bad: Sequence[bool],
-) -> _Side:  # fmt: skip
-    labelled = Labelled(
-        np.array(bad, dtype=bool),
-        tuple(row.policies for row in rows),
-        tuple(development.groups[row.id] for row in rows),
-    )
-    return _Side(tuple(rows), tuple(materials), labelled)
-
-
 def _learnt(
-    project: Project, settings: FitSettings, opened: Opened, sides: Mapping[Side, _Side],
+    project: Project, settings: FitSettings, opened: Opened, sides: Mapping[Side, FitSide],
     progress: Progress,
-) -> tuple[Features, dict[Side, Learnt]]:  # fmt: skip
-    """Return the features that were taken and what was learnt over them, side by side."""
+) -> tuple[Features, dict[Side, Learnt], dict[Side, FitSide]]:  # fmt: skip
+    """Return the features that were taken, what was learnt over them, and the rows they read."""
     choices: list[Features] = [Embedded(settings.tier)]
     spec_model = _model_name(project, settings, opened)
     if settings.tier == PROBE:
@@ -207,33 +155,37 @@ def _learnt(
     found: list[dict[Side, Learnt]] = []
     title = f"guard: fitting on {sum(len(each.rows) for each in sides.values())} rows"
     with progress.task(title, len(sides) * (1 + len(choices))) as task:
-        read = {}
+        read: dict[Side, list[Read]] = {}
+        known: dict[Side, FitSide] = {}
         for side, own in sides.items():
-            read[side] = _vectors(choices, own, side)
+            read[side], known[side] = _read(choices, own, side)
             task.advance()
         for place in range(len(choices)):
             found.append({})
-            for side, own in sides.items():
+            for side, own in known.items():
                 found[-1][side] = learn(
                     read[side][place], own.labelled, settings.budget, project.file.seed
                 )
                 task.advance()
     best = min(range(len(choices)), key=lambda i: sum(each.loss for each in found[i].values()))
-    return choices[best], found[best]
+    return choices[best], found[best], known
 
 
-def _vectors(
-    choices: Sequence[Features], own: _Side, side: Side
-) -> list["np.typing.NDArray[np.float32]"]:
-    """Return the vectors of the rows by each choice; a probe reads all its layers at once."""
+def _read(choices: Sequence[Features], own: FitSide, side: Side) -> tuple[list[Read], FitSide]:
+    """Return what each choice reads of the rows that it can read, and these rows.
+
+    A probe reads all its layers at once.
+    """
     first = choices[0]
     if isinstance(first, Probed):
         layers = [each.layer for each in choices if isinstance(each, Probed)]
-        states = first.states(own.materials, side, layers)
-        return [states[:, place] for place in range(len(layers))]
-    vectors, owners = first.read(own.materials, side)
-    starts = [owners.index(i) for i in range(len(own.materials))]
-    return [vectors[starts]]
+        return first.read_at(own.materials, side, layers), own
+    read = first.read(own.materials, side)
+    if not read.unread:
+        return [read], own
+    known = own.without(read.unread)
+    require_one({side: known})
+    return [first.read(known.materials, side)], known
 
 
 def default_layers(opened: Opened) -> tuple[int, ...]:
@@ -263,7 +215,7 @@ def _about(
     )  # fmt: skip
 
 
-def _scores(own: _Side, side: Side, learnt: Learnt) -> list[RowScore]:
+def _scores(own: FitSide, side: Side, learnt: Learnt) -> list[RowScore]:
     rows = zip(own.rows, own.labelled.groups, own.labelled.positive, learnt.out_of_fold,
                strict=True)  # fmt: skip
     return [
@@ -272,19 +224,13 @@ def _scores(own: _Side, side: Side, learnt: Learnt) -> list[RowScore]:
     ]
 
 
-def _figures(
-    scores: Sequence[RowScore], found: Mapping[Side, Learnt], features: Features
-) -> dict[str, Any]:
+def _figures(scores: Sequence[RowScore], side: Side, learnt: Learnt) -> dict[str, Any]:
+    about = learnt.head.about
+    own = [score for score in scores if score.side == side]
     return {
-        "features": {k: v for k, v in features.identity.items() if k != "encoder"},
-        "sides": {
-            side: {
-                "ridge": each.ridge,
-                **each.head.about.model_dump(mode="json"),
-                **curve_figures([s for s in scores if s.side == side], each.head.about.threshold),
-            }
-            for side, each in found.items()
-        },
+        "ridge": learnt.ridge,
+        **about.model_dump(mode="json"),
+        **curve_figures(own, about.threshold),
     }
 
 

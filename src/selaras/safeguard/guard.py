@@ -21,30 +21,31 @@ from typing import Any, Literal
 from selaras.core.fingerprint import fingerprint
 from selaras.core.records import Conversation, Message
 from selaras.policy import Policy, policy_text
+from selaras.safeguard.message import Wording
 from selaras.safeguard.normal import visible_tail
-from selaras.safeguard.outcome import Material, Outcome, Score, Side, Stage
+from selaras.safeguard.outcome import Material, Outcome, Score, Side, Stage, StaleError
 
 LOGGER = logging.getLogger("selaras.guard")
 LONGEST = 1 << 20  # characters; what is longer is not checked in part, but an error
 SEVERITIES = ("low", "medium", "high", "critical")
-BLOCKED = "I can't help with this: it is against this product's rules ({title})."
-FAILED = "This could not be checked, so it is not shown. Please try again."
 OnFault = Literal["closed", "open"]
+OnUnread = Literal["error", "block", "allow"]
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Stages, the policies that they speak of, and what happens when a stage fails.
 
-    `messages` are what the user is shown when a policy blocks, by policy; a policy without one has
-    its own `desired.message`, or a plain sentence with its title.
+    `wording` says what the user is shown. `on_unread` is what becomes of a text in which a stage
+    met a script that it cannot read, where no other stage with scores read it.
     """
 
     name: str
     stages: tuple[Stage, ...]
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    messages: Mapping[str, str] = field(default_factory=dict)
+    wording: Wording = field(default_factory=Wording)
     on_fault: OnFault = "closed"
+    on_unread: OnUnread = "error"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class Guard:
             },
             "messages": {name: self.message(name) for name in sorted(self.policies)},
             "on_fault": self.on_fault,
+            "on_unread": self.on_unread,
         }
 
     @property
@@ -147,17 +149,14 @@ class Guard:
 
     def message(self, policy: str | None) -> str:
         """Return what the user is shown when the policy blocks."""
-        own = self.messages.get(policy or "")
-        if own is not None:
-            return own
-        found = self.policies.get(policy or "")
-        if found is not None and found.desired.message:
-            return found.desired.message
-        return BLOCKED.format(title=found.title if found else policy or "its policy")
+        return self.wording.blocked(policy, self.policies.get(policy or ""))
 
     def _outcome(self, side: Side, scores: Sequence[Score], faults: Sequence[str]) -> Outcome:
         kept, failed = tuple(scores), tuple(faults)
         blocking = [score for score in scores if score.blocks]
+        unread = None if blocking else _unread(scores)
+        if unread is not None and self.on_unread == "error":
+            failed = (*failed, f"{unread.stage}: {unread.reason}")
         if blocking:
             score = max(blocking, key=self._weight)
             return Outcome(
@@ -166,12 +165,18 @@ class Guard:
             )  # fmt: skip
         if failed and self.on_fault == "closed":
             stage = failed[0].partition(":")[0]
+            message = self.wording.failed if unread is None else self.wording.unread
             return Outcome(
-                "error", side, stage=stage, reason=failed[0], message=FAILED,
+                "error", side, stage=stage, reason=failed[0], message=message,
                 scores=kept, faults=failed,
             )  # fmt: skip
+        if unread is not None and self.on_unread == "block":
+            return Outcome(
+                "block", side, None, unread.value, unread.threshold, unread.stage, unread.reason,
+                self.wording.unread, scores=kept, faults=failed,
+            )  # fmt: skip
         nearest = max(scores, key=lambda score: score.value - score.threshold, default=None)
-        reason = f"failed open: {failed[0]}" if failed else ""
+        reason = f"failed open: {failed[0]}" if failed else unread.reason if unread else ""
         if failed:
             LOGGER.warning("guard %s let a %s through unchecked: %s", self.name, side, failed[0])
         if nearest is None:
@@ -219,13 +224,20 @@ def _checked(stage: Stage, materials: Sequence[Material]) -> list[tuple[Score, .
         if len(materials) > 1:
             # One text must not take the others with it.
             return [each for material in materials for each in _checked(stage, [material])]
-        LOGGER.warning("guard stage %s failed: %s", stage.name, type(error).__name__)
-        return [f"{stage.name}: {type(error).__name__}"]
+        why = error.what if isinstance(error, StaleError) else type(error).__name__
+        LOGGER.warning("guard stage %s failed: %s", stage.name, why)
+        return [f"{stage.name}: {why}"]
     if len(found) != len(materials):
         return [f"{stage.name}: answered {len(found)} of {len(materials)} texts"] * len(materials)
     bad = [any(score.value != score.value for score in own) for own in found]
     return [f"{stage.name}: a score is not a number" if nan else own
             for own, nan in zip(found, bad, strict=True)]  # fmt: skip
+
+
+def _unread(scores: Sequence[Score]) -> Score | None:
+    """Return the score of a stage that could not read the text, where no other stage did."""
+    unread = [score for score in scores if score.unread]
+    return unread[0] if unread and len(unread) == len(scores) else None
 
 
 def _asks_for_more(scores: Sequence[Score], faults: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """Vectors and labels to a calibrated linear head, by cross-validation over whole groups.
 
-The ridge (and a probe's layer) with the least log-loss out of fold is taken; Platt's scaling of the
+A row is learnt by its whole text and scored, as in a check, by the strongest of its parts. The
+ridge (and a probe's layer) with the least log-loss out of fold is taken; Platt's scaling of the
 out-of-fold scores makes them probabilities; the threshold is the one that at most the stated share
 of negatives reach, out of fold. Twins are one group: neither is seen while the other is scored.
 """
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selaras.safeguard.classifier import Head, HeadAbout, Numbers
+from selaras.safeguard.features import Read
 from selaras.stats.logistic import fit_logistic, sigmoid
 from selaras.stats.ranking import folds_of, threshold_at
 
@@ -40,14 +42,20 @@ class Learnt:
     loss: float
 
 
-def learn(vectors: NDArray[np.float32], rows: Labelled, budget: float, seed: int) -> Learnt:
-    """Return the head of rows with their vectors, shape (rows, width)."""
+def learn(read: Read, rows: Labelled, budget: float, seed: int) -> Learnt:
+    """Return the head of rows with what was read of them."""
+    starts = np.flatnonzero(np.diff(read.owners, prepend=-1))
+    vectors = read.vectors[starts]
     mean, spread = vectors.mean(0), vectors.std(0) + 1e-6
     scale = 1 / (spread * np.sqrt(vectors.shape[1]))
-    x = (vectors - mean) * scale
+    every = (read.vectors - mean) * scale
+    x = every[starts]
     y = rows.positive.astype(np.float64)
     fold = folds_of(rows.groups, FOLDS, np.random.default_rng(seed))
-    tried = [(_loss(y, held := _held_out(x, y, fold, ridge)), ridge, held) for ridge in RIDGES]
+    tried = [
+        (_loss(y, held := _held_out(every, starts, y, fold, ridge)), ridge, held)
+        for ridge in RIDGES
+    ]
     loss, ridge, held = min(tried, key=lambda each: each[:2])
     slope, offset = fit_logistic(held[:, None], y, np.ones(len(y)), 1e-3)
     # A slope below zero would turn a classifier that knows nothing upside down.
@@ -70,13 +78,16 @@ def learn(vectors: NDArray[np.float32], rows: Labelled, budget: float, seed: int
     return Learnt(head, probabilities, ridge, loss)
 
 
-def _held_out(x: Numbers, y: Numbers, fold: NDArray[np.intp], ridge: float) -> Numbers:
+def _held_out(
+    every: Numbers, starts: NDArray[np.intp], y: Numbers, fold: NDArray[np.intp], ridge: float
+) -> Numbers:
     """Return each row's score by the classifier that did not see its fold."""
-    scores = np.zeros(len(y))
+    x, scores = every[starts], np.zeros(len(y))
     for number in np.unique(fold):
         seen = fold != number
         weights, bias = fit_logistic(x[seen], y[seen], _balanced(y[seen]), ridge)
-        scores[~seen] = x[~seen] @ weights + bias
+        strongest = np.maximum.reduceat(every @ weights + bias, starts)
+        scores[~seen] = strongest[~seen]
     return scores
 
 

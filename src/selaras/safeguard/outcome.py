@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
+from selaras.core.errors import InputError
 from selaras.core.records import Conversation
 
 Action = Literal["allow", "block", "error"]
 Side = Literal["query", "response"]
 SIDES: tuple[Side, ...] = ("query", "response")
+
+
+class StaleError(InputError):
+    """Raised where a stage was made for something else than what is here.
+
+    A guard says its words in full: they hold nothing of the text that was checked.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Score:
     """What a stage says of one policy: it is against it from `threshold` on.
 
     Below `clear` the stage is sure that nothing is wrong; between the two a later stage that asks
-    only where others are unsure (a policy judge) decides.
+    only where others are unsure (a policy judge) decides. `unread` says that the stage could not
+    read the text, so that a value below the threshold means nothing.
     """
 
     stage: str
@@ -43,6 +52,7 @@ class Score:
     threshold: float
     reason: str
     clear: float | None = None
+    unread: bool = False
 
     @property
     def blocks(self) -> bool:
@@ -51,8 +61,10 @@ class Score:
 
     @property
     def unsure(self) -> bool:
-        """Whether it lies between clear and blocked."""
-        return not self.blocks and self.clear is not None and self.value >= self.clear
+        """Whether it lies between clear and blocked, or says nothing."""
+        if self.blocks:
+            return False
+        return self.unread or (self.clear is not None and self.value >= self.clear)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ checksums of `selaras.data.personal`, with wide and raised characters made plain
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -16,12 +16,13 @@ from selaras.core.errors import InputError, MissingExtraError
 from selaras.data.personal import WORDS, Personal, personal_spans
 from selaras.safeguard.normal import fold_pattern
 from selaras.safeguard.outcome import SIDES, Material, Score, Side
-from selaras.safeguard.views import EXPANSION, decodings, readings
+from selaras.safeguard.squeezed import squeezed
+from selaras.safeguard.views import EXPANSION, decodings, quoted, readings, spelled_out
 
 LONGEST_MATCH = 400
 # An address of e-mail is the longest thing that is told by its form.
 LONGEST_PERSONAL = 360
-RULES_VERSION = 1  # raised when views or personal data are read otherwise
+RULES_VERSION = 2  # raised when views or personal data are read otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,13 @@ class Rules:
             # What is encoded has an end of its own: the text may go on, and its match has ended.
             seen = [(view, material.final) for view in readings(material.text)]
             seen += [(view, True) for view in decodings(material.text)]
+            if material.side == "query":
+                seen += [(view, True) for text in quoted(material.text) for view in readings(text)]
             for view, final in seen:
                 for rule in _hits(own, view, final):
+                    found.setdefault(rule.policy, f"matches the rule {rule.name}")
+            for run in spelled_out(material.text):
+                for rule in _hits(_without_gaps(own), run, material.final):
                     found.setdefault(rule.policy, f"matches the rule {rule.name}")
         for personal in self.personal:
             if kind := _holds(personal, material):
@@ -164,6 +170,13 @@ def _holds(rule: PersonalRule, material: Material) -> Personal | None:
         if span.kind in rule.kinds and (material.final or span.end < len(text)):
             return span.kind
     return None
+
+
+@cache
+def _without_gaps(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Return the rules as they read joined runs; one that would match every text is left out."""
+    read = [replace(each, pattern=squeezed(each.pattern)) for each in rules]
+    return tuple(each for each in read if _compiled(each.pattern).search("") is None)
 
 
 @cache

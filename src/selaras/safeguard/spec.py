@@ -21,7 +21,9 @@ from selaras.core.late import resolve
 from selaras.core.project import Project, load_yaml
 from selaras.core.records import Record
 from selaras.policy import Policy, load_policies
-from selaras.safeguard.guard import Guard, OnFault
+from selaras.policy.policy import LANGUAGE
+from selaras.safeguard.guard import Guard, OnFault, OnUnread
+from selaras.safeguard.message import Wording
 from selaras.safeguard.outcome import SIDES, Side, Stage
 
 # What a stage's `type` stands for: an opener `(StageSpec, Project) -> Stage`.
@@ -51,12 +53,20 @@ class StageSpec(Record):
 
 
 class GuardSpec(Record):
-    """All of a guard's file. `messages` are what the user is shown when a policy blocks."""
+    """All of a guard's file.
+
+    `messages` are what the user is shown when a policy blocks, in place of its own, `language` that
+    in which policies speak, `contacts` what their messages leave to the product (`crisis_line`).
+    `on_unread` is what becomes of a text in a script that no stage can read.
+    """
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)
     on_fault: OnFault = "closed"
+    on_unread: OnUnread = "error"
     policies: tuple[str, ...] | None = None
+    language: Annotated[str, Field(pattern=LANGUAGE)] = "en"
     messages: Mapping[str, str] = Field(default_factory=dict)
+    contacts: Mapping[str, str] = Field(default_factory=dict)
 
 
 def open_guard(project: Project, file: str) -> Guard:
@@ -79,7 +89,8 @@ def open_guard(project: Project, file: str) -> Guard:
             )  # fmt: skip
         opened: Stage = resolve(STAGES[stage.type])(stage, project, policies)
         stages.append(opened)
-    return Guard(Path(file).stem, tuple(stages), policies, spec.messages, spec.on_fault)
+    wording = Wording(spec.language, spec.messages, spec.contacts)
+    return Guard(Path(file).stem, tuple(stages), policies, wording, spec.on_fault, spec.on_unread)
 
 
 def _policies(project: Project, spec: GuardSpec, path: Path) -> dict[str, Policy]:
