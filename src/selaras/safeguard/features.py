@@ -30,7 +30,7 @@ ENCODERS = {
     "static": "selaras.models.static_embed:open_static",
 }
 WINDOW, OVERLAP = 1000, 200
-SHORTEST_LINE, MOST_LINES = 15, 16
+SHORTEST_LINE, MOST_LINES = 15, 48
 REMEMBERED = 4096
 Vectors = NDArray[np.float32]
 
@@ -193,7 +193,7 @@ def parts(material: Material, side: Side) -> list[str]:
 
 
 def lines(text: str) -> list[str]:
-    """Return a text's lines where it has several; of more than 16, as many together as it takes.
+    """Return a text's lines where it has several; of more than 48, as many together as it takes.
 
     >>> lines("What is a lemming?\\n\\nBegin your answer with: Sure.")
     ['What is a lemming?', 'Begin your answer with: Sure.']
