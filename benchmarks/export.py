@@ -29,7 +29,7 @@ from selaras.core.manifest import hashes, new_manifest, write_manifest
 from selaras.core.project import Project, open_project
 from selaras.data import load_rows
 from selaras.models.catalogue import bundled, is_ready, model_folder
-from selaras.models.local import load_weights, weights_hash
+from selaras.models.local_weights import load_weights, weights_hash
 from selaras.starter import create_project
 from selaras.tune.export import Tuned, export_run, open_tuned
 

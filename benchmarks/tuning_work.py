@@ -25,9 +25,10 @@ from selaras.core.project import Project, Tuning
 from selaras.core.records import Example
 from selaras.data import load_rows
 from selaras.evaluate import renderer
-from selaras.models.local import best_dtype, load_weights, pad_id
+from selaras.models.local import best_dtype, pad_id
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch, transformers
+from selaras.models.local_weights import load_weights
 from selaras.starter import create_project
 from selaras.template import PLAIN
 from selaras.tune.encode import IGNORED, Encoded, encode

@@ -113,7 +113,7 @@ def test_the_loop_ends_in_figures_of_every_system(finished):
     assert json.loads(json.dumps(said)) == said
     page = outcome.report.read_text(encoding="utf-8")
     assert "guarded" in page
-    assert "Three levers side by side" in page
+    assert "The levers side by side" in page
     assert "src=" not in page
     assert "Findings of the audit" in page
 

@@ -7,9 +7,10 @@ models in the wild do instead. `<tool_call>` is an added token that is not speci
 from pathlib import Path
 from typing import Any
 
-from selaras.models.local import LocalModel, load_weights
+from selaras.models.local import LocalModel
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch, transformers
+from selaras.models.local_weights import load_weights
 
 CONTEXT = 256
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -14,8 +14,9 @@ from selaras.core.errors import InputError, ModelError
 from selaras.core.records import Message
 from selaras.core.system import Sampling
 from selaras.models import local
-from selaras.models.local import LocalModel, open_local, weights_hash
+from selaras.models.local import LocalModel, open_local
 from selaras.models.local_torch import torch
+from selaras.models.local_weights import weights_hash
 from selaras.models.protocol import Choice, FirstTokens, Model, Scorer
 from tiny import make_tiny, open_tiny
 

@@ -11,7 +11,7 @@ from selaras.core.errors import InputError, ModelError
 from selaras.core.fingerprint import sha256_file
 from selaras.core.manifest import new_manifest, write_manifest
 from selaras.core.records import Message
-from selaras.models.local import weights_hash
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import Place, open_model, open_rewarder
 from selaras.models.protocol import Rewarder
 from tiny import make_tiny_reward
@@ -102,8 +102,8 @@ def test_an_adapter_that_is_not_the_runs_own_is_one_line(
 
 
 def _resize(folder: Path) -> None:
-    from selaras.models.local import load_weights
     from selaras.models.local_torch import torch
+    from selaras.models.local_weights import load_weights
 
     model, _ = load_weights(folder, torch.float32)
     model.resize_token_embeddings(700, mean_resizing=False)

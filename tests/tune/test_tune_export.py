@@ -10,9 +10,10 @@ import yaml
 from selaras.core.errors import InputError, SelarasError
 from selaras.core.manifest import hashes, ledger, new_manifest, write_manifest
 from selaras.core.project import open_project
-from selaras.models.local import Adapter, load_weights, merged, weights_hash
+from selaras.models.local_adapter import Adapter, merged
 from selaras.models.local_gguf import dequantise
 from selaras.models.local_torch import torch
+from selaras.models.local_weights import load_weights, weights_hash
 from selaras.report.model_card import Leaving, model_card
 from selaras.tune import export as export_module
 from selaras.tune.export import export_run, open_tuned
@@ -89,7 +90,7 @@ def test_merged_weights_are_the_adapter_on_its_base(tuned, expected):
 def test_an_exported_adapter_is_at_scale_1_what_the_run_is_at_its_scale(tuned, expected):
     _, folder = exported(tuned, "adapter")
     base, _ = load_weights(tuned[1].base, torch.float32)
-    assert torch.allclose(logits(merged(base, Adapter(folder))), expected, atol=1e-4)
+    assert torch.allclose(logits(merged(base, Adapter(folder), tuned[1].base)), expected, atol=1e-4)
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "model"
 

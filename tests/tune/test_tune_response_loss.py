@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from selaras.models import local_prefix
 from selaras.models.local_torch import torch
 from selaras.tune import response_loss, running, trainer
-from selaras.tune.response_loss import first_token_weights, parts_of_alike_length
+from selaras.tune.response_loss import Weights, first_token_weights, parts_of_alike_length
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,20 +22,17 @@ def test_a_first_token_weight_leans_on_the_first_tokens_of_each_response():
     assert first_token_weights(wanted, 1.0).unique().tolist() == [1]
 
 
-@pytest.mark.parametrize("weight", [1.0, 3.0])
+@pytest.mark.parametrize("weights", [Weights(), Weights(3.0, kl=0.5, kl_first_token=5.0)])
 @pytest.mark.parametrize(("part", "worth"), [(60, 10**9), (10**9, 1), (90, 1)])
 def test_parts_and_a_shared_beginning_leave_the_step_as_it_is(
-    training, tmp_path, monkeypatch, part, worth, weight
+    training, tmp_path, monkeypatch, part, worth, weights
 ):
-    for module in (trainer, running):
-        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
-
     def adapter(folder, tokens, at_least):
         monkeypatch.setitem(response_loss.PART_TOKENS, "cpu", tokens)
         monkeypatch.setattr(local_prefix, "WORTH_SHARING", at_least)
         # The optimiser's first step is the sign of the gradient: a second one tells its size too.
-        one = training(tmp_path / folder, epochs=2, batch_size=64)
-        done = trainer.train(dataclasses.replace(one, first_token_weight=weight))
+        one = training(tmp_path / folder, epochs=2, batch_size=64, precision="fp32")
+        done = trainer.train(dataclasses.replace(one, weights=weights))
         return load_file(done[-1] / "adapter_model.safetensors")
 
     plain = adapter("plain", 10**9, 10**9)
@@ -54,9 +51,7 @@ def test_parts_hold_every_row_once_and_no_more_tokens_than_asked(lengths, most):
 
 
 def test_a_model_that_caps_its_logits_is_trained_on_capped_ones(training, tmp_path, monkeypatch):
-    for module in (trainer, running):
-        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
-    one = training(tmp_path, epochs=1, batch_size=64)
+    one = training(tmp_path, epochs=1, batch_size=64, precision="fp32")
     loaded = running.load_weights
 
     def capped(*given):

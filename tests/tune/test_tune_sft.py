@@ -120,8 +120,8 @@ def test_a_finished_tuning_names_its_rows_seal_points_and_choice(tuned):
         **chosen, "figures": 0})  # fmt: skip
     assert manifest.figures == figures
     assert config["selection_rows"] == figures["rows"]
-    assert all(chosen["adapter"] in path for path in manifest.outputs)
-    assert len(manifest.outputs) == 2
+    assert any(chosen["adapter"] in path for path in manifest.outputs)
+    assert len(manifest.outputs) == 4, "every candidate may be opened later"
     assert (project.runs / manifest.id / "loss.json").is_file()
 
 

@@ -14,10 +14,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from selaras.core.errors import InputError, SelarasError
-from selaras.models.local import Adapter, load_weights, open_local
+from selaras.models.local import open_local
+from selaras.models.local_adapter import Adapter
 from selaras.models.local_torch import torch
-from selaras.tune import running, trainer
+from selaras.models.local_weights import load_weights
+from selaras.tune import trainer
 from selaras.tune.encode import IGNORED
+from selaras.tune.trainable import upper_linears
 from selaras.tune.trainer import (
     COMPLETE,
     SAVE_EVERY,
@@ -99,12 +102,8 @@ def test_what_is_left_is_one_whole_adapter_an_epoch_in_peft_format(trained):
     assert any(not torch.equal(first[name], last[name]) for name in first)
 
 
-def test_the_loss_is_the_mean_over_the_response_tokens_of_the_base(
-    training, tiny_folder, tmp_path, monkeypatch
-):
-    for module in (trainer, running):
-        monkeypatch.setattr(module, "best_dtype", lambda: torch.float32)
-    one = training(tmp_path, batch_size=64, epochs=1)
+def test_the_loss_is_the_mean_over_the_response_tokens_of_the_base(training, tiny_folder, tmp_path):
+    one = training(tmp_path, batch_size=64, epochs=1, precision="fp32")
     train(one)
     model, _ = load_weights(tiny_folder, torch.float32)
     total, count = 0.0, 0
@@ -121,7 +120,7 @@ def test_the_loss_is_the_mean_over_the_response_tokens_of_the_base(
 @pytest.mark.parametrize(("share", "layers"), [(1.0, {0, 1}), (0.5, {1}), (0.01, {1})])
 def test_only_the_linear_modules_of_the_upper_layers_are_adapted(tiny_folder, share, layers):
     model, _ = load_weights(tiny_folder, torch.float32)
-    names = trainer.upper_linears(model, share)
+    names = upper_linears(model, share)
     assert {int(name.split(".layers.")[1].split(".")[0]) for name in names} == layers
     assert len(names) == 7 * len(layers)
     assert "lm_head" not in names

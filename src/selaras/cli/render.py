@@ -51,7 +51,7 @@ def print_figures(evaluations: Sequence["Evaluation"], *, file: Any = None) -> N
 
 
 def print_levers(evaluations: Sequence["Evaluation"], *, file: Any = None) -> None:
-    """Print model, guard and System side by side, where a System has a guard."""
+    """Print the levers side by side, where a System has a guard."""
     from rich.console import Console
     from rich.table import Table
 
@@ -63,7 +63,7 @@ def print_levers(evaluations: Sequence["Evaluation"], *, file: Any = None) -> No
     if not rows:
         return
     known = [name for name in COLUMNS if any(row.rates.get(name, NO_RATE).n for row in rows)]
-    made = Table(title="Three levers side by side", title_justify="left")
+    made = Table(title="The levers side by side", title_justify="left")
     for column in ("", *(COLUMNS[name] for name in known)):
         made.add_column(column)
     for row in rows:

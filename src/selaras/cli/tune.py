@@ -20,6 +20,7 @@ from selaras.cli.frame import (
     showing,
 )
 from selaras.cli.tune_export import export
+from selaras.cli.tune_pareto import pareto
 
 if TYPE_CHECKING:
     from selaras.core.progress import Progress
@@ -35,6 +36,8 @@ def register(app: typer.Typer) -> None:
     tune.command("export")(export)
     tune.command("reward")(tune_pairs.reward)
     tune.command("preference")(tune_pairs.preference)
+    tune.command("pareto")(pareto)
+    tune.command("memorised")(memorised)
     app.add_typer(tune, name="tune")
 
 
@@ -80,6 +83,8 @@ def sft(
     with showing() as progress:
         for number in range(seeds):
             plan = plan_sft(project, recipe, project.file.seed + number, progress)
+            for note in plan.notes if number == 0 else ():
+                say(f"warning: {note}")
             if dry_run:
                 _say_forecast(project, plan, progress, as_json)
                 return
@@ -97,7 +102,8 @@ def sft(
         say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
             f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
     say(f"each figure rests on one training seed{f' of {seeds}' if seeds > 1 else ''}")
-    say(f"next: selaras eval run:{runs[-1].id} -C {folder}")
+    say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
+        f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
 
 
 def _of_trl(path: Path | None) -> tuple[str, ...]:
@@ -119,3 +125,31 @@ def _say_forecast(project: "Project", plan: "Plan", progress: "Progress", as_jso
         print_json({**plan.to_dict(), "forecast": found.to_dict()})
     else:
         say(f"{plan.text}\n{found.text}")
+
+
+@command
+def memorised(
+    run: Annotated[str, typer.Argument(help="A finished tuning.")],
+    folder: ProjectOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Count the training responses that a tuned model gives back word for word, beside its base."""
+    import dataclasses
+
+    from selaras.cli.render import rate
+    from selaras.tune.memorised import WORDS, probe_memory
+
+    project = open_project_at(folder)
+    with showing() as progress:
+        found = probe_memory(project, run, progress)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    say(f"the first {WORDS} words of its training responses, asked greedily as it was trained:")
+    say(f"  tuned {rate(found.tuned)}, base {rate(found.base)}")
+    for words, value in (("stand more than once", found.repeated), ("stand once", found.single)):
+        if value is not None:
+            say(f"  of responses that {words} in the rows: {rate(value)}")
+    c = found.change
+    say(f"  against the base {100 * c.difference:+.0f} points ({100 * c.low:+.0f} to "
+        f"{100 * c.high:+.0f}), p {c.p_value:.3f}")  # fmt: skip

@@ -32,6 +32,7 @@ RunKind = Literal[
     "export",
     "generate",
     "guard",
+    "pareto",
     "prompt",
     "quickstart",
     "report",

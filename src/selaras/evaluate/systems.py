@@ -76,7 +76,7 @@ def open_system(
         sampling=sampling_of(spec, template),
     )
     scheme, _, argument = spec.model.partition(":")
-    run = argument.partition("@")[0] if scheme == "run" else None
+    run = argument.partition("@")[0].partition("/")[0] if scheme == "run" else None
     prompt = str(named.path.relative_to(project.root)) if named else None
     render = renderer(project, template)
     examples = template.front.selaras.examples.rows

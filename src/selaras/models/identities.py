@@ -65,9 +65,10 @@ def _sources(name: str, place: Place) -> list[Path]:
     scheme, _, argument = name.partition(":")
     try:
         if scheme == "run":
-            run, _, _ = argument.partition("@")
+            run, _, checkpoint = argument.partition("@")[0].partition("/")
             manifest = read_manifest(place.runs, run)
-            adapter = place.runs / run / str(manifest.config.get("chosen", {}).get("adapter", "-"))
+            chosen = str(manifest.config.get("chosen", {}).get("adapter", "-"))
+            adapter = place.runs / run / (f"checkpoints/{checkpoint}" if checkpoint else chosen)
             base = _sources(str(manifest.config.get("model", "")), place)
             own = [place.runs / run / "manifest.json", *sorted(adapter.glob("*"))]
             return [*base, *own] if base else []

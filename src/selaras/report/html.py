@@ -56,7 +56,7 @@ def render_report(
         ("policies-cells", "Policy by policy", html_figures.cells(found, titles)),
     ]
     if rows := levers(found):
-        sections.insert(0, ("levers", "Three levers side by side", levers_html(rows)))
+        sections.insert(0, ("levers", "The levers side by side", levers_html(rows)))
     if shown:
         sections.append(("outputs", "Answers side by side", showcase_html(shown)))
     if texts := opened_rows(project) if found.reference.evaluation.opened else {}:

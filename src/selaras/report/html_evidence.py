@@ -157,10 +157,13 @@ def _tuning_run(run: TuningRun) -> Markup:
     counted = ", ".join(
         f"{n:,} {kind.replace('_', '-')}" for kind, n in config.get("rows", {}).items()
     )
+    went = "; ".join(f"{n:,} {place}" for place, n in sorted(config.get("went", {}).items()))
     facts: list[tuple[str, Child]] = [
         ("Systems", ", ".join(run.systems)),
+        *([("Where rows with a response went", went)] if went else []),
         ("Rests on", element("b", run.seeds_words)),
-        ("Recipe", f"{config.get('recipe')} ({config.get('method')}) on {config.get('model')}"),
+        ("Recipe", f"{config.get('recipe')} ({config.get('method')}) on {config.get('model')}"
+         + (f" ({variant})" if (variant := config.get("variant")) else "")),
         ("Rows", f"{counted}; {len(config.get('too_long', ()))} too long and left out"),
         ("Tokens", f"{tokens:,} an epoch, {epochs} epochs" if tokens and epochs else "not known"),
         ("Settings", f"learning rate {settings.get('learning_rate')}, rank {settings.get('rank')}, "

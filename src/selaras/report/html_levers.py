@@ -14,14 +14,14 @@ NOTE = (
 
 
 def levers_html(rows: Sequence[Lever]) -> Markup:
-    """Return the table of levers, three lines a guarded System."""
+    """Return the table of levers, one line a System and one more a guard."""
     known = [name for name in FIGURES if any(row.rates.get(name, NO_RATE).n for row in rows)]
     lines: list[list[Child]] = [
         [_named(row), *(_rate(row.rates.get(name, NO_RATE)) for name in known)] for row in rows
     ]
     columns = ["Lever", *(FIGURES[name] for name in known)]
     stopped = [element("p", element("small", _stopped(row))) for row in rows if row.stopped]
-    made = table(columns, lines, caption="Model, guard and both, on the same rows",
+    made = table(columns, lines, caption="Model, prompt, tuning and guard, on the same rows",
                  numeric=set(columns[1:]))  # fmt: skip
     return join([made, *stopped, element("p", element("small", NOTE))])
 

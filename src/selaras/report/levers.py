@@ -1,4 +1,4 @@
-"""Three levers side by side: the model alone, the guard alone, and the System of both.
+"""The levers side by side: model, prompt, tuning, the guard alone, and the System together.
 
 On the same rows. What a guard blocks counts as a refusal, whatever its message says; what the model
 refused and the guard also blocked counts once in the System.
@@ -14,7 +14,7 @@ from selaras.evaluate.figures import Judged, interval_value
 from selaras.report.model import Line, Measured, Rate, rate_of
 from selaras.stats import clustered_wilson
 
-Part = Literal["model", "guard", "together"]
+Part = Literal["model", "prompt", "tune", "guard", "together"]
 OVER = "over_refusal_rate"
 FIGURES = {
     "violation_rate": "Violations",
@@ -25,7 +25,8 @@ FIGURES = {
     "capability": "Capability",
 }
 WORDS: dict[Part, str] = {
-    "model": "the model alone", "guard": "the guard alone", "together": "the System together",
+    "model": "the model alone", "prompt": "the model under its prompt", "tune": "the tuned model",
+    "guard": "the guard alone", "together": "the System together",
 }  # fmt: skip
 
 
@@ -49,19 +50,38 @@ class Lever:
 
 
 def levers(found: Measured) -> list[Lever]:
-    """Return three rows for each System behind a guard; the model's where it was measured too."""
-    rows = []
+    """Return a row for each System without a guard, and two for each behind one; none without one.
+
+    What stands before a guard is told next to it.
+    """
+    guarded = [line for line in found.lines if _behind_guard(line)]
+    if not guarded:
+        return []
+    rows: list[Lever] = []
     for line in found.lines:
-        if line.evaluation.figures.get("guard") is None:
-            continue
-        bare = _bare(found.lines, line)
-        if bare is not None:
-            rows.append(Lever(line.label, "model", bare.label, dict(bare.rates)))
-        by = [row.guard for row in line.evaluation.judged]
-        stopped = (by.count("query"), by.count("response"))
-        rows.append(Lever(line.label, "guard", line.label, guard_rates(line), stopped))
-        rows.append(Lever(line.label, "together", line.label, dict(line.rates)))
+        if not _behind_guard(line):
+            rows.append(_alone(found, line))
+            own = [one for one in guarded if _bare(found.lines, one) is line]
+        else:
+            own = [line] if _bare(found.lines, line) is None else []
+        for one in own:
+            by = [row.guard for row in one.evaluation.judged]
+            stopped = (by.count("query"), by.count("response"))
+            rows.append(Lever(one.label, "guard", one.label, guard_rates(one), stopped))
+            rows.append(Lever(one.label, "together", one.label, dict(one.rates)))
     return rows
+
+
+def _alone(found: Measured, line: Line) -> Lever:
+    """Return the row of a System without a guard."""
+    own, first = (one.evaluation.manifest.system for one in (line, found.reference))
+    prompted = own is not None and first is not None and own.template != first.template
+    part: Part = "tune" if line.tuned else "prompt" if prompted else "model"
+    return Lever(line.label, part, line.label, dict(line.rates))
+
+
+def _behind_guard(line: Line) -> bool:
+    return line.evaluation.figures.get("guard") is not None
 
 
 def guard_rates(line: Line) -> dict[str, Rate]:

@@ -362,7 +362,9 @@ def _launch(table: Measured, states: States) -> str:
     doubt = ""
     if undecided:
         doubt = f", though for {_names(undecided)} these rows do not decide it"
-    ways = ["a guard in front of the model", "a larger model"]
+    guarded = any(line.evaluation.figures.get("guard") is not None for line in table.lines)
+    first = "more rows to fit the guard on" if guarded else "a guard in front of the model"
+    ways = [first, "a larger model"]
     if any(line.tuned and _pattern(table, table.reference, line).over > 0 for line in table.lines):
         ways.insert(1, "more answered look-alikes in the tuning data")
     return f"no System is shown to meet {criteria}{doubt}; to try next: {listed(ways, ' or ')}"

@@ -1,11 +1,12 @@
 """Which development rows are trained on, which are kept to choose a checkpoint by."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from selaras.core.errors import InputError
+from selaras.core.fingerprint import normalise
 from selaras.core.records import Example, Expected, Kind, Query
 from selaras.core.tuning import Tuning
 from selaras.data import Development
@@ -13,14 +14,23 @@ from selaras.data.split import split_groups
 from selaras.evaluate.suite import asked
 
 Recipe = Literal["guarded", "naive"]
+TRAINED = "trained on"
+UNSAFE = "never a target: the rejected side of pairs, the reward model, the guard"
 
 
 @dataclass(frozen=True, slots=True)
 class TuningRows:
-    """Rows to train on and rows to choose by; no group has rows in both."""
+    """Rows to train on and rows to choose by; no group has rows in both.
+
+    `went` counts where the development rows with a response went, and `unsafe` holds those whose
+    response is labelled unsafe: they are never targets. `notes` is what a reader has to know.
+    """
 
     train: tuple[Example, ...]
     selection: tuple[Query, ...]
+    went: dict[str, int] = field(default_factory=dict)
+    unsafe: tuple[Example, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -62,14 +72,23 @@ def choose_rows(
     policy that is to be refused has fewer answered look-alikes than `minimum_look_alikes`.
     """
     aside = set_aside(development, settings.selection_share, seed)
-    train = tuple(
-        row
-        for row in development.rows
-        if row.id not in aside
-        and isinstance(row, Example)
-        and keeps(recipe, row)
-        and (not settings.use_cases or row.use_case in settings.use_cases)
-    )
+    went: Counter[str] = Counter()
+    train: list[Example] = []
+    unsafe: list[Example] = []
+    seen: set[tuple[str, str]] = set()
+    for row in development.rows:
+        if not isinstance(row, Example):
+            continue
+        place = "kept aside to choose by" if row.id in aside else _place(row, recipe, settings)
+        text = (row.query_key, normalise(row.response))
+        if place == TRAINED and settings.deduplicate and text in seen:
+            place = "left out: an exact copy of another row"
+        seen.add(text)
+        went[place] += 1
+        if place == TRAINED:
+            train.append(row)
+        elif place == UNSAFE:
+            unsafe.append(row)
     if not any(refusals(row) for row in train):
         raise InputError(
             "no rows teach a refusal",
@@ -78,7 +97,10 @@ def choose_rows(
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
     selection = asked(row for row in development.rows if row.id in aside)
-    return TuningRows(train, selection)
+    return TuningRows(
+        tuple(train), selection, dict(went), tuple(unsafe),
+        tuple(_without_look_alikes(train, settings.minimum_look_alikes)),
+    )  # fmt: skip
 
 
 def set_aside(development: Development, share: float, seed: int) -> frozenset[str]:
@@ -90,7 +112,26 @@ def set_aside(development: Development, share: float, seed: int) -> frozenset[st
     return frozenset(development.rows[i].id for group in split.held_out for i in group)
 
 
-def _enough_look_alikes(train: tuple[Example, ...], minimum: int) -> None:
+def _place(row: Example, recipe: Recipe, settings: Tuning) -> str:
+    """Return where a row that may be trained on goes."""
+    if settings.use_cases and row.use_case not in settings.use_cases:
+        return "left out: another use case"
+    if row.response_label == "unsafe":
+        return UNSAFE
+    if row.response_label is None or not row.response.strip():
+        return "left out: no response that is labelled safe"
+    return TRAINED if keeps(recipe, row) else f"left out by the {recipe} recipe"
+
+
+def _without_look_alikes(train: Sequence[Example], minimum: int) -> Iterator[str]:
+    """Yield a line for each policy whose look-alikes are too few to teach the difference."""
+    refused, answered = _by_policy(train)
+    for policy in sorted(refused | set(answered)):
+        if answered[policy] < max(1, minimum):
+            yield f"the policy {policy!r} has {answered[policy]} answered look-alikes to train on"
+
+
+def _by_policy(train: Sequence[Example]) -> tuple[set[str], Counter[str]]:
     refused = {policy for row in train if refusals(row) for policy in row.policies}
     answered = Counter(
         policy
@@ -98,6 +139,11 @@ def _enough_look_alikes(train: tuple[Example, ...], minimum: int) -> None:
         if row.kind is Kind.LOOK_ALIKE and row.expected is Expected.ANSWER
         for policy in row.policies
     )
+    return refused, answered
+
+
+def _enough_look_alikes(train: Sequence[Example], minimum: int) -> None:
+    refused, answered = _by_policy(train)
     for policy in sorted(refused):
         if answered[policy] < minimum:
             raise InputError(

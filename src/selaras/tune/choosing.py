@@ -16,7 +16,8 @@ from selaras.evaluate.figures import figures_of, judged_row
 from selaras.evaluate.judging import judgement_of
 from selaras.evaluate.runner import Job, answer_rows
 from selaras.judge.refusal import refusal_rules
-from selaras.models.local import Adapter, open_local
+from selaras.models.local import open_local
+from selaras.models.local_adapter import Adapter
 from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS, Point
 
@@ -29,6 +30,7 @@ class Selection:
     rows: tuple[Query, ...] = field(repr=False)
     groups: Mapping[str, str] = field(repr=False)
     folder: Path
+    chat_template: str | None = None
 
 
 def tried(
@@ -46,7 +48,7 @@ def tried(
 def _point(
     project: Project, selection: Selection, adapter: Adapter, journal: Journal, progress: Progress
 ) -> Point:
-    model = open_local(selection.base, adapter=adapter)
+    model = open_local(selection.base, adapter=adapter, chat_template=selection.chat_template)
     rows = selection.rows
     job = Job(
         fingerprint(model.identity), model, Sampling(max_tokens=SELECTION_TOKENS), rows,

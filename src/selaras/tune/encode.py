@@ -3,10 +3,11 @@
 Nothing but ids and labels leaves this module, so that no metadata can reach the model.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from selaras.core.records import Conversation, Example, Query
+from selaras.core.records import Conversation, Example, Expected, Query
 from selaras.models.local_chat import ChatTokenizer
 
 IGNORED = -100
@@ -14,11 +15,16 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Training rows as ids and labels of equal length; `too_long` are the rows left out."""
+    """Training rows as ids and labels of equal length; `too_long` are the rows left out.
+
+    `kept` says of each row whether the model should go on answering it as it does; none said so
+    where it is empty.
+    """
 
     input_ids: tuple[tuple[int, ...], ...]
     labels: tuple[tuple[int, ...], ...]
     too_long: tuple[str, ...]
+    kept: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -35,20 +41,24 @@ def encode(
     chat: ChatTokenizer,
     max_tokens: int,
     cut: Collection[str] = (),
+    begun: Mapping[str, str] = MappingProxyType({}),
 ) -> Encoded:
     """Return the rows encoded; one longer than `max_tokens` is left out and named, never cut.
 
-    `cut` names the rows whose response was cut already: they do not teach to stop there.
+    `cut` names the rows whose response was cut already: they do not teach to stop there. `begun`
+    holds, by row, what stands before the response in the model's turn and is not taught.
     """
     ids: list[tuple[int, ...]] = []
     labels: list[tuple[int, ...]] = []
     too_long: list[str] = []
+    kept: list[bool] = []
     for row in rows:
-        prompt = chat.prompt_ids(render(row))
+        prompt = [*chat.prompt_ids(render(row)), *chat.text_ids(begun.get(row.id, ""))]
         reply = chat.text_ids(row.response) if row.id in cut else chat.reply_ids(row.response)
         if len(prompt) + len(reply) > max_tokens:
             too_long.append(row.id)
             continue
         ids.append((*prompt, *reply))
         labels.append((*[IGNORED] * len(prompt), *reply))
-    return Encoded(tuple(ids), tuple(labels), tuple(too_long))
+        kept.append(row.expected not in {Expected.REFUSE, Expected.SAFE_COMPLETION})
+    return Encoded(tuple(ids), tuple(labels), tuple(too_long), tuple(kept))

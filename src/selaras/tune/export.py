@@ -21,10 +21,11 @@ from selaras.core.manifest import Manifest, hashes, new_manifest, with_key, writ
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.models.catalogue import bundled
-from selaras.models.local import Adapter, load_weights, merged, weights_hash
+from selaras.models.local_adapter import WHOLE, Adapter, merged, weights_file
 from selaras.models.local_gguf_write import PRECISIONS, write_gguf
 from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed, scale_of
 from selaras.models.local_torch import give_back_memory, torch
+from selaras.models.local_weights import load_weights, weights_hash
 from selaras.models.names import place_of
 from selaras.tune import EXPORTS
 
@@ -57,7 +58,7 @@ def open_tuned(project: Project, argument: str, progress: Progress = SILENT) -> 
     )
     identity = {
         "weights": weights_hash(folder),
-        "adapter": sha256_file(adapter.folder / "adapter_model.safetensors"),
+        "adapter": sha256_file(weights_file(adapter.folder)),
     }
     refuse_changed(manifest, identity, adapter.folder)
     scheme, _, name = base.partition(":")
@@ -129,6 +130,11 @@ def to_adapter(tuned: Tuned, folder: Path, precision: str) -> None:  # noqa: ARG
     from safetensors.torch import load_file, save_file
 
     source, scale = tuned.adapter.folder, tuned.adapter.scale
+    if weights_file(source).name == WHOLE:
+        raise InputError(
+            f"run {tuned.manifest.id!r} tuned all weights and made no adapter",
+            fix="export merged or gguf",
+        )
     weights = load_file(source / "adapter_model.safetensors")
     scaled = {
         name: (weight.float() * scale).to(weight.dtype) if ".lora_B." in name else weight
@@ -145,7 +151,9 @@ def to_adapter(tuned: Tuned, folder: Path, precision: str) -> None:  # noqa: ARG
 def to_merged(tuned: Tuned, folder: Path, precision: str) -> None:
     """Write whole weights as safetensors in HF layout, merged in float32."""
     model, tokenizer = load_weights(tuned.base, torch.float32)
-    model = merged(model, tuned.adapter).to(getattr(torch, precision))
+    if attached := tuned.manifest.config.get("chat_template"):
+        tokenizer.chat_template = attached
+    model = merged(model, tuned.adapter, tuned.base).to(getattr(torch, precision))
     model.config.dtype = getattr(torch, precision)
     # The folder it was read from is nobody else's business.
     model.config._name_or_path = tuned.name

@@ -15,10 +15,10 @@ from selaras.core.records import Query
 from selaras.data import Development, open_development
 from selaras.data.pairs import HELPFUL, SAFE, usable_pairs
 from selaras.evaluate import renderer
-from selaras.models.local import weights_hash
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder
 from selaras.models.local_reward import tokenizer_of
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_pairs import EncodedPairs, PairRows, encode_pairs, one_sided

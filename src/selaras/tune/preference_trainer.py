@@ -11,7 +11,8 @@ from selaras.models.local import pad_id
 from selaras.models.local_torch import transformers
 from selaras.tune.choose_pairs import EncodedPairs
 from selaras.tune.running import base_weights
-from selaras.tune.trainer import Training, Watch, arguments, last_checkpoint, lora, run
+from selaras.tune.trainable import lora
+from selaras.tune.trainer import Training, Watch, arguments, last_checkpoint, run
 
 try:
     import datasets

@@ -9,7 +9,7 @@ from selaras.core.decisions import now
 from selaras.core.manifest import Manifest, hashes, new_manifest, write_manifest
 from selaras.core.project import FILE, Project
 from selaras.data import DEVELOPMENT_FIGURES, Development
-from selaras.models.local import weights_hash
+from selaras.models.local_weights import weights_hash
 from selaras.policy import load_policies
 
 

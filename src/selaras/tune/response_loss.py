@@ -1,14 +1,16 @@
-"""SFT's loss, computed with no more work than it needs."""
+"""SFT's loss, computed with no more work than it needs, with a rein on what is not to change."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from selaras.core.errors import MissingExtraError
-from selaras.models.local_prefix import read_prefix
 from selaras.models.local_torch import torch
+from selaras.tune.divergence import divergences, response_logits
 from selaras.tune.encode import IGNORED
 from selaras.tune.shared import mean_total, through, width
+from selaras.tune.trainable import as_base, causal_of
 
 try:
     import trl
@@ -16,10 +18,25 @@ except ImportError as error:
     raise MissingExtraError(error.name or "trl", "tune") from error
 
 FIRST_TOKENS = 4
-# What some models do to logits after the projection: their own forward pass has to do it.
-OTHER_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 # Enough tokens to keep the processor busy, few enough to keep activations small.
 PART_TOKENS = {"cpu": 640, "cuda": 16384, "mps": 4096}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the terms of the loss weigh.
+
+    `first_token` is that of a response's first FIRST_TOKENS tokens in the cross-entropy; `kl` is
+    that of KL(base || tuned) at the responses of kept rows, where `kl_first_token` leans on their
+    first tokens.
+    """
+
+    first_token: float = 1.0
+    kl: float = 0.0
+    kl_first_token: float = 1.0
+
+
+PLAIN = Weights()
 
 
 class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
@@ -31,9 +48,14 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
     weight of 1 the loss is the mean cross-entropy over the labelled tokens of the batch. A larger
     one leans on the tokens where answering and refusing part (Qi et al., arXiv:2406.05946): the
     rest of a response follows from them, and would drown them in the mean.
+
+    Where `weights.kl` is set, the mean of KL(base || tuned) over the response tokens of rows that
+    are to stay as they are (the column `kept`) is added: the base is the same model with its
+    adapter off, or the `reference` where the weights themselves are trained.
     """
 
-    first_token_weight = 1.0
+    weights = PLAIN
+    reference: Any = None
 
     def training_step(
         self,
@@ -43,16 +65,19 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         model.train()
         inputs = self._prepare_inputs(inputs)
-        total = mean_total(self.accelerator, self._weights(inputs["labels"]).sum())
+        totals = self._totals(inputs)
         lengths = inputs["attention_mask"].sum(-1).tolist()
         losses = []
         # Several processes gather weights together: they have to go through as many parts.
         most = PART_TOKENS[inputs["input_ids"].device.type] if width() == 1 else math.inf
         for rows in parts_of_alike_length(lengths, most):
             longest = max(lengths[i] for i in rows)
-            part = {key: value[rows, :longest] for key, value in inputs.items()}
+            part = {
+                key: value[rows] if value.dim() == 1 else value[rows, :longest]
+                for key, value in inputs.items()
+            }
             with self.compute_loss_context_manager():
-                losses.append(self.compute_loss(model, part, num_items_in_batch=total))
+                losses.append(self.compute_loss(model, part, num_items_in_batch=totals))
             self.accelerator.backward(losses[-1])
         return torch.stack(losses).detach().sum()
 
@@ -63,43 +88,50 @@ class ResponseLoss(trl.SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        causal = self.accelerator.unwrap_model(model).get_base_model()
+        causal = causal_of(self.accelerator.unwrap_model(model))
         found = through(
             model, causal, inputs["input_ids"],
-            lambda: self._losses(causal, inputs, num_items_in_batch),
+            lambda: self._losses(model, inputs, num_items_in_batch or self._totals(inputs)),
         )  # fmt: skip
         return (found, {"loss": found}) if return_outputs else found
 
-    def _losses(self, causal: Any, inputs: Any, given_total: Any) -> Any:
-        """Return the weighted sum of the part's losses over the batch's weights."""
-        labels = inputs["labels"]
-        prompts = [
-            ids[: int((own == IGNORED).int().cumprod(0).sum())].tolist()
-            for ids, own in zip(inputs["input_ids"], labels, strict=True)
-        ]
-        prefix, cache = read_prefix(causal, prompts)
-        wanted = labels[:, prefix + 1 :] != IGNORED
-        given = {
-            "input_ids": inputs["input_ids"][:, prefix:],
-            "attention_mask": inputs["attention_mask"],
-            "past_key_values": cache,
-            "use_cache": cache is not None,
-        }
-        if any(getattr(causal.config, name, None) for name in OTHER_HEADS):
-            logits = causal(**given).logits[:, :-1][wanted].float()
-        else:
-            states = causal.model(**given).last_hidden_state
-            logits = causal.lm_head(states[:, :-1][wanted]).float()
-        targets = labels[:, prefix + 1 :][wanted]
+    def _losses(self, model: Any, inputs: Any, totals: tuple[Any, Any]) -> Any:
+        """Return the part's weighted losses over the batch's weights."""
+        rows = {key: inputs[key] for key in ("input_ids", "attention_mask", "labels")}
+        logits = response_logits(causal_of(self.accelerator.unwrap_model(model)), rows)
+        wanted = rows["labels"][:, 1:] != IGNORED
+        targets = rows["labels"][:, 1:][wanted]
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        weights = self._weights(labels)[:, prefix:][wanted]
-        total = weights.sum() if given_total is None else given_total
-        return (losses * weights).sum() / total
+        early = first_token_weights(wanted, self.weights.first_token)[wanted]
+        loss = (losses * early).sum() / totals[0]
+        if self.weights.kl and totals[1]:
+            loss = loss + self.weights.kl * self._moved(model, inputs, logits) / totals[1]
+        return loss
 
-    def _weights(self, labels: Any) -> Any:
-        """Return the weight of each next token, (rows, longest - 1), 0 where none is labelled."""
-        wanted = labels[:, 1:] != IGNORED
-        return first_token_weights(wanted, self.first_token_weight) * wanted
+    def _moved(self, model: Any, inputs: Any, logits: Any) -> Any:
+        """Return the weighted sum of KL(base || tuned) over the tokens of the part's kept rows."""
+        kept = inputs["kept"].bool()
+        wanted = inputs["labels"][:, 1:] != IGNORED
+        own = kept[:, None].expand_as(wanted)[wanted]
+        if not own.any():
+            return logits.new_zeros(())
+        rows = {key: inputs[key][kept] for key in ("input_ids", "attention_mask", "labels")}
+        whole = self.accelerator.unwrap_model(model)
+        with torch.no_grad(), as_base(whole, self.reference) as base:
+            reference = response_logits(base, rows)
+        weights = first_token_weights(wanted, self.weights.kl_first_token)[wanted][own]
+        return (divergences(reference, logits[own]) * weights).sum()
+
+    def _totals(self, inputs: Any) -> tuple[Any, Any]:
+        """Return the sums of weights over the batch, of the cross-entropy and of the divergence."""
+        wanted = inputs["labels"][:, 1:] != IGNORED
+        total = (first_token_weights(wanted, self.weights.first_token) * wanted).sum()
+        total = mean_total(self.accelerator, total)
+        if not self.weights.kl:
+            return total, 0
+        kept = wanted & inputs["kept"].bool()[:, None]
+        moved = (first_token_weights(kept, self.weights.kl_first_token) * kept).sum()
+        return total, mean_total(self.accelerator, moved)
 
 
 def parts_of_alike_length(lengths: Sequence[int], most: float) -> list[list[int]]:

@@ -15,10 +15,10 @@ from selaras.data import Development, open_development
 from selaras.data.pairs import Pairs
 from selaras.evaluate import renderer
 from selaras.evaluate.pairs import PairScore, measure_sealed_pairs, pair_figures, score_pairs
-from selaras.models.local import weights_hash
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import REWARD, base_folder
 from selaras.models.local_reward import open_reward, tokenizer_of
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import open_rewarder, place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_pairs import EncodedPairs, PairRows, choose_pairs, encode_pairs, one_sided

@@ -15,7 +15,8 @@ from selaras.models.local_torch import torch, transformers
 from selaras.stats.logistic import fit_logistic
 from selaras.tune.choose_pairs import EncodedPairs
 from selaras.tune.response_loss import PART_TOKENS, parts_of_alike_length
-from selaras.tune.trainer import Training, Watch, arguments, last_checkpoint, lora, run
+from selaras.tune.trainable import lora
+from selaras.tune.trainer import Training, Watch, arguments, last_checkpoint, run
 
 try:
     import datasets

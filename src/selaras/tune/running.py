@@ -7,8 +7,9 @@ from typing import Any
 
 from selaras.core.errors import InputError, ModelError, one_line
 from selaras.core.running import Running
-from selaras.models.local import best_dtype, load_weights
+from selaras.models.local import best_dtype
 from selaras.models.local_torch import torch, transformers
+from selaras.models.local_weights import load_weights
 
 # A logger's package, and the variable that says where it writes.
 LOGGERS = {
@@ -40,13 +41,16 @@ def running_arguments(running: Running, folder: Path) -> dict[str, Any]:
     }
 
 
-def base_weights(base: Path, running: Running) -> tuple[Any, Any]:
+def base_weights(base: Path, running: Running, dtype: Any = None) -> tuple[Any, Any]:
     """Return (model, tokenizer) to put an adapter on, in 4 bits where that is asked for.
+
+    `dtype` is what it multiplies in, the machine's best where none is said.
 
     Raises InputError where bitsandbytes is not there or cannot work on this machine.
     """
+    dtype = best_dtype() if dtype is None else dtype
     if not running.four_bit:
-        return load_weights(base, best_dtype())
+        return load_weights(base, dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             "tune.running.four_bit needs the package 'bitsandbytes', which is not installed",
@@ -55,12 +59,12 @@ def base_weights(base: Path, running: Running) -> tuple[Any, Any]:
     config = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
-        bnb_4bit_compute_dtype=best_dtype(),
+        bnb_4bit_compute_dtype=dtype,
         bnb_4bit_use_double_quant=True,
     )
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            base, quantization_config=config, dtype=best_dtype(), local_files_only=True,
+            base, quantization_config=config, dtype=dtype, local_files_only=True,
             use_safetensors=True, trust_remote_code=False,
             device_map={"": 0} if torch.cuda.is_available() else {"": "cpu"},
         )  # fmt: skip

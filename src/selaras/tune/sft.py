@@ -2,35 +2,39 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from selaras.core.errors import InputError
 from selaras.core.files import write_json
-from selaras.core.fingerprint import fingerprint
+from selaras.core.fingerprint import fingerprint, sha256_file
 from selaras.core.journal import Journal
 from selaras.core.manifest import Manifest, with_key, write_manifest
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
+from selaras.core.tuning import Tuning
 from selaras.data import Development, open_development
 from selaras.data.mix import draw_mix
 from selaras.data.review import WAITS
 from selaras.evaluate import development_suite, renderer
 from selaras.judge.refusal import refusal_rules
-from selaras.models.local import open_local, weights_hash
-from selaras.models.local_chat import ChatTokenizer
-from selaras.models.local_open import base_folder
-from selaras.models.local_reward import tokenizer_of
+from selaras.models.local import open_local
+from selaras.models.local_adapter import weights_file
+from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_point import Point, best_point
 from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.encode import Encoded, encode
+from selaras.tune.kept_answers import answered_by
 from selaras.tune.launched import Launch, train_launched
 from selaras.tune.own_words import in_own_words
 from selaras.tune.record import finish, new_tuning
+from selaras.tune.recovery import Recovery, recovery_rows
+from selaras.tune.response_loss import Weights
+from selaras.tune.start import Start, starting_point
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
 
 CHECKPOINTS = "checkpoints"
@@ -42,10 +46,21 @@ class Plan:
 
     recipe: Recipe
     seed: int
-    base: Path
+    start: Start
     rows: TuningRows
+    recovery: Recovery
     encoded: Encoded
     development: Development
+
+    @property
+    def base(self) -> Path:
+        """The folder of the base's weights."""
+        return self.start.base
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know before it is trained."""
+        return (*self.start.notes, *self.rows.notes)
 
     @property
     def training_tokens(self) -> int:
@@ -57,7 +72,11 @@ class Plan:
         return {
             "recipe": self.recipe,
             "seed": self.seed,
+            "variant": self.start.variant,
             "rows": self.rows.counts,
+            "recovery_rows": len(self.recovery.rows),
+            "went": self.rows.went,
+            "notes": list(self.notes),
             "selection_rows": len(self.rows.selection),
             "tokens_per_epoch": self.training_tokens,
             "too_long": list(self.encoded.too_long),
@@ -70,9 +89,12 @@ class Plan:
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.rows.counts.items())
         waiting = sum(removal.reason.startswith(WAITS) for removal in self.development.removed)
         return (
-            f"{self.recipe}, seed {self.seed}: {kinds}; {self.training_tokens} tokens an epoch; "
-            f"{len(self.rows.selection)} rows kept aside to choose by"
+            f"{self.recipe}, seed {self.seed}, from {self.start.variant}: {kinds}; "
+            + (f"{n} of them after a harmful beginning; " if (n := len(self.recovery.rows)) else "")
+            + f"{self.training_tokens} tokens an epoch; "
+            + f"{len(self.rows.selection)} rows kept aside to choose by"
             + (f"; {waiting} drafts wait for review and are left out" if waiting else "")
+            + "".join(f"\n  {n} {place}" for place, n in sorted(self.rows.went.items()))
         )
 
 
@@ -85,16 +107,19 @@ def plan_sft(
     seed = project.file.seed if seed is None else seed
     development = open_development(project, progress)
     rows = mixed(project, choose_rows(development, recipe, settings, project.file.seed))
-    place = place_of(project, progress)
-    base = base_folder(settings.model, place)
-    chat = ChatTokenizer(tokenizer_of(base))
-    encoded = encode(rows.train, renderer(project, PLAIN), chat, settings.max_tokens)
+    start = starting_point(settings, place_of(project, progress))
+    share = settings.recovery if recipe == "guarded" else 0.0
+    recovery = recovery_rows(rows.train, rows.unsafe, share, seed)
+    encoded = encode(
+        [*rows.train, *recovery.rows], renderer(project, PLAIN), start.chat, settings.max_tokens,
+        begun=recovery.begun,
+    )  # fmt: skip
     if not encoded.input_ids:
         raise InputError(
             f"all {len(rows.train)} training rows are longer than {settings.max_tokens} tokens",
             fix="raise --set tune.max_tokens",
         )
-    return Plan(recipe, seed, base, rows, encoded, development)
+    return Plan(recipe, seed, start, rows, recovery, encoded, development)
 
 
 def mixed(project: Project, rows: TuningRows) -> TuningRows:
@@ -105,7 +130,7 @@ def mixed(project: Project, rows: TuningRows) -> TuningRows:
     if name not in mixes:
         raise InputError(f"no mix named {name!r}", field="tune.mix",
                          fix=f"use one of: {', '.join(mixes) or '(none yet)'}")  # fmt: skip
-    return TuningRows(draw_mix(rows.train, mixes[name], project.file.seed).rows, rows.selection)
+    return replace(rows, train=draw_mix(rows.train, mixes[name], project.file.seed).rows)
 
 
 def tune_sft(
@@ -117,11 +142,15 @@ def tune_sft(
     The same plan is read instead of trained again; `resume` goes on with one that was cut off, from
     its last whole checkpoint. `launch` trains in several processes.
     """
+    if launch and project.file.tune.kl_budget:
+        raise InputError("a KL budget is held by one process only", field="tune.kl_budget",
+                         fix="leave --accelerate or the budget out")  # fmt: skip
     settings = project.file.tune.model_dump(mode="json")
     # What is trained on, and all that choosing depends on: a row that was relabelled, or a use case
     # that renders it otherwise, makes another run.
     key = fingerprint(
-        [weights_hash(plan.base), plan.recipe, plan.seed, settings,
+        [weights_hash(plan.base), plan.recipe, plan.seed, settings, plan.start.chat_template,
+         sha256_file(weights_file(plan.start.adapter)) if plan.start.adapter else None,
          plan.encoded.input_ids, plan.encoded.labels,
          development_suite(plan.development, plan.rows.selection).fingerprint,
          {case.id: case.input for case in project.file.use_cases}]
@@ -135,10 +164,11 @@ def tune_sft(
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
     encoded, replaced = _targets(project, plan, folder, progress)
+    probe = _probe(project, plan, folder, progress) if project.file.tune.kl_budget else None
     training = Training(
         plan.base, encoded, project.file.tune, plan.seed, folder / CHECKPOINTS,
-        # The naive recipe is the plain one that people would try first.
-        1.0 if plan.recipe == "naive" else project.file.tune.first_token_weight,
+        _weights(project.file.tune, plan.recipe), plan.start.adapter,
+        project.file.tune.method == "full", probe, project.file.tune.kl_budget,
     )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < project.file.tune.epochs:
@@ -157,7 +187,7 @@ def tune_sft(
                 {"adapter": p.checkpoint, "scale": p.scale, "figures": p.figures} for p in points
             ],
         },
-        (folder / chosen.checkpoint).glob("adapter_*"),
+        _weight_files(folder, checkpoints),
     )  # fmt: skip
 
 
@@ -165,13 +195,36 @@ def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> 
     """Return what is trained on: for `guarded`, answered rows in the base model's own words."""
     if plan.recipe == "naive" or not project.file.tune.own_words:
         return plan.encoded, 0
-    model = open_local(plan.base)
+    model = open_local(plan.base, chat_template=plan.start.chat_template)
     asked = renderer(project, PLAIN)
     journal = Journal(folder / "own_words.jsonl")
     replay = in_own_words(plan.rows.train, model, asked, refusal_rules, journal, progress)
     settings = project.file.tune
-    encoded = encode(replay.rows, asked, model.chat, settings.max_tokens, replay.cut)
+    encoded = encode(
+        [*replay.rows, *plan.recovery.rows], asked, model.chat, settings.max_tokens, replay.cut,
+        plan.recovery.begun,
+    )  # fmt: skip
     return encoded, replay.replaced
+
+
+def _weights(settings: Tuning, recipe: Recipe) -> Weights:
+    """Return what the loss weighs; the naive recipe is the plain one that people would try."""
+    if recipe == "naive":
+        return Weights()
+    return Weights(
+        settings.first_token_weight, settings.kl_coefficient, settings.kl_first_token_weight
+    )
+
+
+def _probe(project: Project, plan: Plan, folder: Path, progress: Progress) -> Encoded:
+    """Return rows kept aside that are to be answered, with the base's own answers."""
+    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    journal = Journal(folder / "probe.jsonl")
+    rows = answered_by(model, plan.rows.selection, renderer(project, PLAIN), journal, progress)
+    if not rows.input_ids:
+        raise InputError("no row kept aside is to be answered: KL has nothing to be measured on",
+                         field="tune.kl_budget", fix="add rows with expected: answer")  # fmt: skip
+    return rows
 
 
 def _points(
@@ -182,7 +235,9 @@ def _points(
         pairs = [(checkpoints[-1], 1.0)]
     else:
         pairs = [(path, scale) for path in checkpoints for scale in project.file.tune.scales]
-    selection = Selection(plan.base, plan.rows.selection, plan.development.groups, folder)
+    selection = Selection(
+        plan.base, plan.rows.selection, plan.development.groups, folder, plan.start.chat_template
+    )
     return tried(project, selection, pairs, progress)
 
 
@@ -194,9 +249,30 @@ def _manifest(project: Project, plan: Plan, key: str, settings: dict[str, Any]) 
             "method": "sft",
             "recipe": plan.recipe,
             "settings": settings,
+            "variant": plan.start.variant,
+            "chat_template": plan.start.chat_template,
             "rows": plan.rows.counts,
+            "recovery_rows": len(plan.recovery.rows),
+            "went": plan.rows.went,
+            "trained": [row.id for row in plan.rows.train],
             "selection_rows": len(plan.rows.selection),
             "tokens_per_epoch": plan.training_tokens,
             "too_long": list(plan.encoded.too_long),
         },
-    )  # fmt: skip
+    ).model_copy(update={"parents": (*_parents(project),), "notes": plan.notes})  # fmt: skip
+
+
+def _weight_files(folder: Path, checkpoints: Sequence[Path]) -> list[Path]:
+    """Return the files that make each candidate what it is: any of them may be opened later."""
+    return [
+        path
+        for checkpoint in checkpoints
+        for pattern in ("adapter_*", "model*.safetensors")
+        for path in (folder / CHECKPOINTS / checkpoint.name).glob(pattern)
+    ]
+
+
+def _parents(project: Project) -> list[str]:
+    """Return the run whose adapter is gone on with, where there is one."""
+    name = project.file.tune.adapter or ""
+    return [name.removeprefix("run:")] if name.startswith("run:") else []

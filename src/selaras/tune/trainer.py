@@ -1,10 +1,10 @@
-"""The one place that calls TRL: SFT of a LoRA adapter, with checkpoints that survive a kill."""
+"""The one place that calls TRL: SFT with checkpoints that survive a kill."""
 
 import errno
 import math
-import re
 import shutil
-from collections.abc import Sized
+from collections.abc import Callable, Sized
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,27 +14,27 @@ from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress, Task
 from selaras.core.tuning import LoraSettings
-from selaras.models.local import best_device, best_dtype, pad_id
+from selaras.models.local import best_device, pad_id
+from selaras.models.local_adapter import COMPLETE
 from selaras.models.local_torch import torch, transformers
+from selaras.models.local_weights import load_weights, weights_hash
+from selaras.tune.divergence import mean_divergences, padded
 from selaras.tune.encode import Encoded
 from selaras.tune.live import PAGE, Live
-from selaras.tune.response_loss import ResponseLoss
-from selaras.tune.running import base_weights, running_arguments
+from selaras.tune.response_loss import PLAIN, ResponseLoss, Weights
+from selaras.tune.running import running_arguments
 from selaras.tune.shared import width
+from selaras.tune.trainable import adapted, as_base, causal_of, precision_of, whole
 
 try:
     import datasets
-    import peft
     import trl
     from safetensors import SafetensorError
 except ImportError as error:
     raise MissingExtraError(error.name or "trl", "tune") from error
 
 SAVE_EVERY = 4
-COMPLETE = "complete.json"
-LORA_ALPHA = 2
 Rows = TypeVar("Rows", bound=Sized)
-_LAYER = re.compile(r"\.(\d+)\.")
 NO_MEMORY = (
     "out of memory: lower --set tune.batch_size, tune.max_tokens or tune.layers, or keep less with "
     "--set tune.running.gradient_checkpointing=true"
@@ -44,14 +44,23 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(frozen=True, slots=True)
 class Training(Generic[Rows]):
-    """What one training run needs; `rows` are encoded for what is trained."""
+    """What one training run needs; `rows` are encoded for what is trained.
+
+    Of SFT alone: `weights` of the loss; `start`, the adapter that it goes on from; `full`, where
+    all weights are trained; `probe`, rows kept aside with the base's own answers, on which
+    KL(base || tuned) is held to `kl_budget`.
+    """
 
     base: Path
     rows: Rows
     settings: LoraSettings
     seed: int
     folder: Path
-    first_token_weight: float = 1.0
+    weights: Weights = PLAIN
+    start: Path | None = None
+    full: bool = False
+    probe: Encoded | None = None
+    kl_budget: float | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,22 +72,23 @@ class Training(Generic[Rows]):
 
 
 def train(training: Training[Encoded], progress: Progress = SILENT) -> list[Path]:
-    """Train the adapter and return its checkpoints, one an epoch, in PEFT format.
+    """Train and return the checkpoints: one an epoch, and the one at which a budget stopped it.
 
-    Starts from the last whole checkpoint in the folder where there is one: at most `SAVE_EVERY`
-    steps are done again and the result is the same as without the interruption. Raises SelarasError
-    where the loss stops being a number or memory runs out.
+    Adapters in PEFT format, or whole weights. Starts from the last whole checkpoint in the folder
+    where there is one: at most `SAVE_EVERY` steps are done again and the result is the same as
+    without the interruption. Raises SelarasError where the loss stops being a number, or memory or
+    the disk runs out.
     """
     start = last_checkpoint(training.folder)
-    model, tokenizer = base_weights(training.base, training.settings.running)
-    tokenizer.pad_token_id = pad_id(tokenizer)
-    rows = datasets.Dataset.from_dict(
-        {
-            "input_ids": [list(ids) for ids in training.rows.input_ids],
-            "labels": [list(labels) for labels in training.rows.labels],
-        }
-    )
+    if start and "stopped" in read_json(start / COMPLETE):
+        return epoch_checkpoints(training.folder, training.steps_per_epoch)
     transformers.set_seed(training.seed)
+    model, tokenizer, adapter = (
+        whole(training.base, training.settings)
+        if training.full
+        else adapted(training.base, training.settings, training.start)
+    )
+    tokenizer.pad_token_id = pad_id(tokenizer)
     datasets.disable_progress_bars()
     with progress.task("tuning (steps)", training.steps) as task:
         trainer = ResponseLoss(
@@ -87,13 +97,17 @@ def train(training: Training[Encoded], progress: Progress = SILENT) -> list[Path
                 **arguments(training),
                 max_length=None,
                 dataset_kwargs={"skip_prepare_dataset": True},
+                remove_unused_columns=False,
             ),
-            train_dataset=rows,
+            train_dataset=_dataset(training.rows),
             processing_class=tokenizer,
-            peft_config=lora(model, training.settings, "CAUSAL_LM"),
-            callbacks=[Watch(training, task)],
+            data_collator=_collator(pad_id(tokenizer)),
+            peft_config=adapter,
         )
-        trainer.first_token_weight = training.first_token_weight
+        trainer.weights = training.weights
+        if training.full and (training.weights.kl or training.probe):
+            trainer.reference = _reference(training)
+        trainer.add_callback(Watch(training, task, lambda: _divergence(training, trainer)))
         return run(trainer, training, start)
 
 
@@ -110,6 +124,47 @@ def run(trainer: Any, training: Training[Any], start: Path | None) -> list[Path]
     return epoch_checkpoints(training.folder, training.steps_per_epoch)
 
 
+def _dataset(rows: Encoded) -> Any:
+    return datasets.Dataset.from_dict(
+        {
+            "input_ids": [list(ids) for ids in rows.input_ids],
+            "labels": [list(labels) for labels in rows.labels],
+            "kept": list(rows.kept or [False] * len(rows.input_ids)),
+        }
+    )
+
+
+def _collator(pad: int) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        ids, labels = ([row[key] for row in rows] for key in ("input_ids", "labels"))
+        return {
+            **padded(ids, labels, pad, "cpu"),
+            "kept": torch.tensor([row["kept"] for row in rows]),
+        }
+
+    return collate
+
+
+def _reference(training: Training[Encoded]) -> Any:
+    """Return the base in memory beside the weights that are trained, frozen."""
+    model, _ = load_weights(training.base, precision_of(training.settings))
+    return model.to(best_device()).eval().requires_grad_(False)
+
+
+def _divergence(training: Training[Encoded], trainer: Any) -> float | None:
+    """Return KL(base || tuned) on the rows kept aside, in nats a token; None without such rows."""
+    if training.probe is None:
+        return None
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    found = mean_divergences(
+        lambda: as_base(model, trainer.reference),
+        lambda: nullcontext(causal_of(model)),
+        training.probe,
+        pad_id(trainer.processing_class),
+    )
+    return sum(found) / len(found)
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest whole checkpoint; those that a kill cut short are removed."""
     whole = []
@@ -122,13 +177,24 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def epoch_checkpoints(folder: Path, steps_per_epoch: int) -> list[Path]:
-    """Return the whole checkpoints at the ends of epochs, oldest first."""
+    """Return the whole checkpoints at the ends of epochs, and where a budget stopped."""
     found = [
         path
         for path in folder.glob("checkpoint-*")
-        if (path / COMPLETE).is_file() and _step(path) % steps_per_epoch == 0
+        if (path / COMPLETE).is_file()
+        and (_step(path) % steps_per_epoch == 0 or "stopped" in read_json(path / COMPLETE))
     ]
     return sorted(found, key=_step)
+
+
+def divergence_curve(folder: Path) -> list[dict[str, float]]:
+    """Return KL(base || tuned) by step, at the checkpoints that are still there."""
+    notes = [read_json(path / COMPLETE) for path in folder.glob("checkpoint-*")
+             if (path / COMPLETE).is_file()]  # fmt: skip
+    return sorted(
+        ({"step": n["step"], "kl": n["kl"]} for n in notes if n.get("kl") is not None),
+        key=lambda entry: entry["step"],
+    )
 
 
 def loss_curve(folder: Path) -> list[dict[str, float]]:
@@ -144,6 +210,8 @@ def arguments(training: Training[Any]) -> dict[str, Any]:
     """Return what every TRL trainer is told here, as the fields of its configuration."""
     settings = training.settings
     on_cpu = best_device() == "cpu"
+    # An optimizer's state is twice the weights: written at the ends of epochs only.
+    every = training.steps_per_epoch if training.full else SAVE_EVERY
     return {
         "output_dir": str(training.folder),
         "num_train_epochs": settings.epochs,
@@ -151,11 +219,11 @@ def arguments(training: Training[Any]) -> dict[str, Any]:
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": max(1, training.steps // 20),
-        "bf16": best_dtype() is torch.bfloat16,
+        "bf16": precision_of(settings) is torch.bfloat16,
         "use_cpu": on_cpu,
         "dataloader_pin_memory": not on_cpu,
         "logging_steps": 1,
-        "save_steps": SAVE_EVERY,
+        "save_steps": every,
         "seed": training.seed,
         "data_seed": training.seed,
         "disable_tqdm": True,
@@ -165,39 +233,20 @@ def arguments(training: Training[Any]) -> dict[str, Any]:
     }
 
 
-def lora(model: Any, settings: LoraSettings, task: str) -> Any:
-    """Return the configuration of a new adapter in the upper layers; `task` as PEFT calls it."""
-    return peft.LoraConfig(
-        r=settings.rank,
-        lora_alpha=LORA_ALPHA * settings.rank,
-        lora_dropout=0.0,
-        target_modules=upper_linears(model, settings.layers),
-        task_type=task,
-    )
-
-
-def upper_linears(model: Any, share: float) -> list[str]:
-    """Return the names of the linear modules in the upper `share` of the model's layers.
-
-    The backward pass, and the activations kept for it, end at the lowest layer that is adapted.
-    """
-    count = int(getattr(model.config, "num_hidden_layers", 1))
-    lowest = count - max(1, round(share * count))
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and (found := _LAYER.search(name))
-        and int(found.group(1)) >= lowest
-    ]
-
-
 class Watch(transformers.TrainerCallback):  # type: ignore[misc]
-    """Shows steps, orders epochs, stops on a loss that is no number, marks whole checkpoints."""
+    """Shows steps, orders epochs, marks whole checkpoints; stops where the loss is no number, or
+    where the model has moved further from its base than the budget allows.
+    """
 
-    def __init__(self, training: Training[Any], task: Task) -> None:
+    def __init__(
+        self,
+        training: Training[Any],
+        task: Task,
+        divergence: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self.training = training
         self.task = task
+        self.divergence = divergence
         self.live = Live(training.folder / PAGE, f"Training of {training.folder.parent.name}")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
@@ -236,15 +285,24 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self.live.end(state)
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         if not state.is_world_process_zero:
-            return
+            return control
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / COMPLETE, {"step": state.global_step})
+        moved, budget = self.divergence(), self.training.kl_budget
+        note = {"step": state.global_step, "base": weights_hash(self.training.base)}
+        if moved is not None:
+            note["kl"] = moved
+            self.task.advance(0, f"KL {moved:.3f} nats")
+        if moved is not None and budget is not None and moved > budget:
+            note["stopped"] = f"KL {moved:.3f} is over the budget of {budget:g} nats a token"
+            control.should_training_stop = True
+        write_json(folder / COMPLETE, note)
         for path in Path(args.output_dir).glob("checkpoint-*"):
             # Epoch ends are candidates; other checkpoints only serve to go on after a kill.
             if path != folder and _step(path) % self.training.steps_per_epoch:
                 shutil.rmtree(path)
+        return control
 
 
 def _step(path: Path) -> int:
