@@ -198,13 +198,14 @@ def _kept(project: Project) -> list[str]:
 
 
 def _widest(runs: Iterable[Manifest]) -> list[Manifest]:
-    """Return the newest audit, and before it the newest of those that read more rows."""
+    """Return the audit that read the most rows, the newest of them, and the newest since."""
     found = [run for run in runs if (run.kind, run.status) == ("audit", "finished")]
     if not found:
         return []
     most = max(_rows(run) for run in found)
     whole = [run for run in found if _rows(run) == most][-1]
-    return [whole] if whole is found[-1] else [whole, found[-1]]
+    since = [run for run in found if run is not whole and run.started >= whole.started]
+    return [whole, *since[-1:]]
 
 
 def _rows(audit: Manifest) -> int:
