@@ -31,3 +31,12 @@ def test_nothing_and_one_value_are_charts_too() -> None:
 def test_points_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="not in order"):
         drawn(Curve("a", [(2, 1.0), (1, 1.0)]))
+
+
+def test_a_curve_has_a_band_where_its_interval_is_known_and_a_limit_is_named():
+    one = Curve("reward", [(0, 0.0), (8, 1.0)], [(-0.2, 0.2), (0.5, 1.5)])
+    drawn = curves([one], x_label="step", y_label="rise", limit=("budget", 2.0))
+    assert drawn.count('opacity="0.15"') == 2, "for paper and for phones"
+    assert drawn.count("budget") == 2
+    with pytest.raises(ValueError, match="1 intervals, 2 points"):
+        curves([Curve("x", one.points, [(0, 1)])], x_label="step", y_label="rise")

@@ -21,6 +21,7 @@ from selaras.cli.frame import (
 )
 from selaras.cli.tune_export import export
 from selaras.cli.tune_pareto import pareto
+from selaras.cli.tune_rl import rl, rollouts
 
 if TYPE_CHECKING:
     from selaras.core.progress import Progress
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
     tune.command("preference")(tune_pairs.preference)
     tune.command("pareto")(pareto)
     tune.command("memorised")(memorised)
+    tune.command("rl")(rl)
+    tune.command("rollouts")(rollouts)
     app.add_typer(tune, name="tune")
 
 

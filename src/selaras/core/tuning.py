@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from selaras.core.records import Identifier, Record
+from selaras.core.rl import RLSettings
 from selaras.core.running import Running
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -89,3 +90,4 @@ class Tuning(LoraSettings):
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
     reward: RewardSettings = RewardSettings()
     preference: PreferenceSettings = PreferenceSettings()
+    rl: RLSettings = RLSettings()

@@ -73,6 +73,23 @@ class LocalModel:
                 for (i, ids), reply in zip(prompts.items(), replies, strict=True):
                     yield self._generation(i, len(ids), reply)
 
+    def sample(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[list[int]]:
+        """Return the ids of a reply to each prompt, with the id that ends it where one does.
+
+        Consecutive `batch_size` prompts run together, and draw from the sampling's seed alone.
+        """
+        found: list[list[int]] = []
+        for start in range(0, len(prompts), BATCH):
+            for reply in self._batch(list(prompts[start : start + BATCH]), sampling):
+                end = next((i + 1 for i, token in enumerate(reply) if token in self._stop), None)
+                found.append(reply[:end])
+        return found
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end a reply."""
+        return frozenset(self._stop)
+
     def score(self, choices: Sequence[Choice]) -> Iterator[CandidateScores]:
         """Yield the summed log-probability of each candidate as the model's whole reply.
 

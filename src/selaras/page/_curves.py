@@ -27,27 +27,36 @@ _TICKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A named line through (x, y); a y that is no number leaves a gap."""
+    """A named line through (x, y); a y that is no number leaves a gap.
+
+    `band` holds (low, high) of each point where its interval is known.
+    """
 
     label: str
     points: Sequence[tuple[float, float]]
+    band: Sequence[tuple[float, float]] = ()
 
 
 def curves(
-    lines: Sequence[Curve], *, x_label: str, y_label: str, title: str | None = None
-) -> Markup:
+    lines: Sequence[Curve], *, x_label: str, y_label: str, title: str | None = None,
+    limit: tuple[str, float] | None = None,
+) -> Markup:  # fmt: skip
     """Return lines over a common x, each with a mark of its own shape at its end.
 
-    The vertical axis starts at 0 unless all values lie far from it. Raises ValueError where a line
-    goes back in x.
+    The vertical axis starts at 0 unless all values lie far from it. `limit` is a named horizontal
+    line (a budget). Raises ValueError where a line goes back in x, or has a band of other points.
     """
     for one in lines:
         xs = [x for x, _ in one.points]
         if xs != sorted(xs):
             raise ValueError(f"{one.label}: the points are not in order")
+        if one.band and len(one.band) != len(one.points):
+            raise ValueError(f"{one.label}: {len(one.band)} intervals, {len(one.points)} points")
+    edges = [edge for one in lines for pair in one.band for edge in pair]
+    edges += [limit[1]] if limit else []
     known = [(x, y) for one in lines for x, y in one.points if math.isfinite(y)]
     low_x, high_x = _range([x for x, _ in known], from_zero=False)
-    low_y, high_y = _range([y for _, y in known], from_zero=True)
+    low_y, high_y = _range([*(y for _, y in known), *edges], from_zero=True)
 
     def draw(setting: Setting) -> tuple[float, list[Markup]]:
         parts, top = legend([one.label for one in lines], setting.width)
@@ -65,6 +74,11 @@ def curves(
         for tick in _ticks(low_x, high_x, whole=True):
             parts.append(text(x(tick), bottom + 18, f"{tick:g}", class_="muted",
                               text_anchor="middle", font_size=str(SMALL)))  # fmt: skip
+        if limit:
+            parts.append(line((left, y(limit[1])), (right, y(limit[1])), "axis",
+                              stroke_dasharray="5 4"))  # fmt: skip
+            parts.append(text(right, y(limit[1]) - 5, limit[0], class_="halo", text_anchor="end",
+                              font_size=str(SMALL)))  # fmt: skip
         for index, one in enumerate(lines):
             parts.append(_drawn(index, one, x, y))
         foot = wrap(f"{y_label}, by {x_label}", setting.width - left, lines=2)
@@ -96,6 +110,12 @@ def _drawn(index: int, one: Curve, x: Scale, y: Scale) -> Markup:
         for piece in pieces
         if piece
     ]  # fmt: skip
+    if one.band:
+        xs = [x(at) for at, _ in one.points]
+        edge = [*zip(xs, (y(high) for _, high in one.band), strict=True)]
+        edge += reversed([*zip(xs, (y(low) for low, _ in one.band), strict=True)])
+        told = " ".join(f"{number(at)},{number(height)}" for at, height in edge)
+        drawn.insert(0, element("polygon", points=told, fill="currentColor", opacity="0.15"))
     if end:
         drawn.append(mark(index, *end))
     return element("g", element("title", _told(one) if one.points else one.label), *drawn,

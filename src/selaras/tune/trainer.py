@@ -35,9 +35,9 @@ except ImportError as error:
 
 SAVE_EVERY = 4
 Rows = TypeVar("Rows", bound=Sized)
-NO_MEMORY = (
-    "out of memory: lower --set tune.batch_size, tune.max_tokens or tune.layers, or keep less with "
-    "--set tune.running.gradient_checkpointing=true"
+LOWER = (
+    "tune.batch_size, tune.max_tokens or tune.layers, or keep less with --set "
+    "tune.running.gradient_checkpointing=true"
 )
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -310,9 +310,14 @@ def _step(path: Path) -> int:
 
 
 def _said(error: Exception) -> SelarasError:
+    return training_error(error, LOWER)
+
+
+def training_error(error: Exception, lower: str) -> SelarasError:
+    """Return what a library's error says, in a line; `lower` are the settings that need memory."""
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
-        return SelarasError(NO_MEMORY)
+        return SelarasError(f"out of memory: lower --set {lower}")
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
         return SelarasError(
             "the disk is full, and a checkpoint could not be written: make room, and go on from "

@@ -1,0 +1,165 @@
+"""The policy of on-policy RL: a base with a LoRA adapter, its reference the same base without.
+
+One copy of the weights serves as policy, reference and sampler: with the adapter off it is the
+reference, so a reference costs no memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selaras.core.errors import MissingExtraError, SelarasError, one_line
+from selaras.core.files import read_json, replacing, write_json
+from selaras.core.tuning import Tuning
+from selaras.models.local import LocalModel, best_device, best_dtype, pad_right
+from selaras.models.local_adapter import COMPLETE
+from selaras.models.local_chat import ChatTokenizer
+from selaras.models.local_torch import torch
+from selaras.models.local_weights import load_weights
+from selaras.tune.divergence import response_logits
+from selaras.tune.encode import IGNORED
+from selaras.tune.response_loss import parts_of_alike_length
+from selaras.tune.trainable import LORA_ALPHA, upper_linears
+
+try:
+    import peft
+    from safetensors.torch import load_file, save
+except ImportError as error:
+    raise MissingExtraError(error.name or "peft", "tune") from error
+
+STATE, OPTIMIZER = "rl_state.json", "optimizer.safetensors"
+# Rows without gradients at once: their activations are not kept.
+SCORED_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and a reply as token ids; `finished` says that the reply ends by itself."""
+
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A model with a trainable adapter; `local` samples from it, `causal` is its plain forward."""
+
+    model: Any
+    causal: Any
+    local: LocalModel
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The weights that are trained, by name."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    @contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """Take the adapter off while the block runs."""
+        with self.model.disable_adapter():
+            yield
+
+    def log_probabilities(self, exchanges: Sequence[Exchange], temperature: float) -> list[Any]:
+        """Return the log-probability of every token of each reply, one tensor an exchange.
+
+        Gradients pass where they are enabled.
+        """
+        device = self.causal.device
+        ids, mask = pad_right([(*e.prompt, *e.reply) for e in exchanges], 0, device)
+        labels = [(*[IGNORED] * len(e.prompt), *e.reply) for e in exchanges]
+        longest = ids.shape[1]
+        padded = torch.tensor(
+            [[*own, *[IGNORED] * (longest - len(own))] for own in labels], device=device
+        )
+        inputs = {"input_ids": ids, "attention_mask": mask, "labels": padded}
+        logits = response_logits(self.causal, inputs) / temperature
+        targets = padded[:, 1:][padded[:, 1:] != IGNORED]
+        found = -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        return list(found.split([len(e.reply) for e in exchanges]))
+
+    def reference_log_probabilities(
+        self, exchanges: Sequence[Exchange], temperature: float = 1.0
+    ) -> list[Any]:
+        """Return what `log_probabilities` returns for the reference, without gradients."""
+        with self.as_reference():
+            return self.own_log_probabilities(exchanges, temperature)
+
+    def own_log_probabilities(
+        self, exchanges: Sequence[Exchange], temperature: float = 1.0
+    ) -> list[Any]:
+        """Return what `log_probabilities` returns, without gradients and in small parts."""
+        found: dict[int, Any] = {}
+        lengths = [len(e.prompt) + len(e.reply) for e in exchanges]
+        with torch.no_grad():
+            for part in parts_of_alike_length(lengths, SCORED_TOKENS):
+                told = self.log_probabilities([exchanges[i] for i in part], temperature)
+                found.update(zip(part, told, strict=True))
+        return [found[i] for i in range(len(exchanges))]
+
+
+def open_policy(base: Path, settings: Tuning, seed: int, checkpoint: Path | None = None) -> Policy:
+    """Return a policy that starts as its base, or as it was at a checkpoint."""
+    model, tokenizer = load_weights(base, best_dtype())
+    local = LocalModel(model.to(best_device()), ChatTokenizer(tokenizer), {"policy": base.name})
+    # The adapter's first weights are drawn from torch's generator.
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        wrapped = peft.get_peft_model(
+            model,
+            peft.LoraConfig(
+                r=settings.rank,
+                lora_alpha=LORA_ALPHA * settings.rank,
+                lora_dropout=0.0,
+                target_modules=upper_linears(model, settings.layers, settings.targets),
+                task_type="CAUSAL_LM",
+                base_model_name_or_path=str(base),
+            ),
+        )
+    wrapped.eval()
+    if checkpoint is not None:
+        weights = load_file(checkpoint / "adapter_model.safetensors")
+        peft.set_peft_model_state_dict(wrapped, weights)
+    return Policy(wrapped, wrapped.get_base_model(), local)
+
+
+def save_policy(policy: Policy, optimizer: Any, folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint that PEFT opens and that training goes on from; marked whole at the end.
+
+    Optimiser state is safetensors like the weights: nothing here is a pickle.
+    """
+    try:
+        policy.model.save_pretrained(str(folder), safe_serialization=True)
+    except Exception as error:  # safetensors raises a class of its own where the disk is full
+        raise SelarasError(
+            f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)})"
+        ) from error
+    moments = {
+        f"{name}/{key}": value.detach().clone().contiguous().cpu()
+        for name, weight in policy.parameters.items()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+    with replacing(folder / OPTIMIZER, "wb") as sink:
+        sink.write(save(moments))
+    write_json(folder / STATE, state)
+    write_json(folder / COMPLETE, {"step": state["step"]})
+
+
+def restore_optimizer(policy: Policy, optimizer: Any, folder: Path) -> dict[str, Any]:
+    """Put a checkpoint's moments into the optimiser and return the state beside them."""
+    moments = load_file(folder / OPTIMIZER)
+    for name, weight in policy.parameters.items():
+        own = {
+            key.rpartition("/")[2]: value
+            for key, value in moments.items()
+            if key.rpartition("/")[0] == name
+        }
+        optimizer.state[weight] = {
+            # AdamW keeps its count of steps on the CPU.
+            key: value if key == "step" else value.to(weight.device)
+            for key, value in own.items()
+        }
+    state: dict[str, Any] = read_json(folder / STATE)
+    return state

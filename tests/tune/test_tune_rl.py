@@ -1,0 +1,273 @@
+"""RL for real on the tiny model: it learns, keeps to its budgets, survives a kill, says why."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rl_world
+from safetensors.torch import load_file
+
+from selaras.core.errors import InputError, SelarasError
+from selaras.core.files import read_json
+from selaras.core.journal import Journal
+from selaras.core.manifest import ledger
+from selaras.core.records import Message
+from selaras.core.system import Sampling
+from selaras.models.local_adapter import COMPLETE
+from selaras.models.names import open_model, place_of
+from selaras.tune import rl, rl_train
+from selaras.tune.rl import plan_rl, tune_rl
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LEARNS = {"mask_truncated": False, "weight": 0.0, "weight_rate": 0.0, "kl_coefficient": 0.01}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rows():
+    """Give every plan the rows of `rl_world`, which need no embeddings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rl, "open_development", lambda *_: rl_world.development())
+        yield
+
+
+def run(project, **options):
+    options.setdefault("rewarders", rl_world.rewarders())
+    return tune_rl(project, plan_rl(project), **options)
+
+
+def told(project, manifest):
+    return read_json(project.runs / manifest.id / "rl.json")
+
+
+def weights(project, manifest, step):
+    folder = project.runs / manifest.id / "checkpoints" / f"checkpoint-{step}"
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_folder, tmp_path_factory):
+    """Return a project with a finished run that learnt: read only."""
+    project = rl_world.write_project(
+        tmp_path_factory.mktemp("rl"), tiny_folder, **LEARNS, steps=15, watch_every=5,
+        queries=6, learning_rate=0.02,
+    )  # fmt: skip
+    return project, run(project)
+
+
+def test_rl_raises_the_reward_it_is_given(trained):
+    project, manifest = trained
+    steps = told(project, manifest)["steps"]
+    early = sum(step["raw_reward"] for step in steps[:4]) / 4
+    late = sum(step["raw_reward"] for step in steps[-4:]) / 4
+    assert late > early + 0.5
+    assert steps[-1]["kl_per_response"] > steps[0]["kl_per_response"]
+
+
+def test_every_step_says_reward_costs_weights_kl_and_refusals(trained):
+    project, manifest = trained
+    steps = told(project, manifest)["steps"]
+    assert [step["step"] for step in steps] == list(range(1, 16))
+    for step in steps:
+        assert set(step["costs"]) == set(step["weights"]) == set(rl_train.COSTS)
+        assert step["kl_per_token"] * step["tokens"] == pytest.approx(
+            step["kl_per_response"] * 24, rel=1e-6
+        )
+        assert {"reward", "truncated", "refusal_adversarial", "refusal_other"} <= set(step)
+
+
+def test_looks_compare_both_rewards_with_the_start_on_queries_kept_aside(trained):
+    project, manifest = trained
+    looks = told(project, manifest)["looks"]
+    assert [look["step"] for look in looks] == [0, 5, 10, 15]
+    for look in looks:
+        for name in ("reward", "held_aside_reward"):
+            assert look[name]["low"] <= look[name]["rise"] <= look[name]["high"]
+            assert look[name]["n"] == 8
+        assert look["refusal_adversarial"]["n"] == look["refusal_other"]["n"] == 4
+    assert looks[0]["kl_per_response"] == pytest.approx(0, abs=0.05)
+
+
+def test_the_run_is_a_model_and_its_checkpoints_are_adapters(trained):
+    project, manifest = trained
+    folder = project.runs / manifest.id / "checkpoints"
+    assert {path.name for path in folder.iterdir()} == {f"checkpoint-{n}" for n in (5, 10, 15)}
+    for path in folder.iterdir():
+        assert (path / COMPLETE).is_file()
+        assert json.loads((path / "adapter_config.json").read_text())["peft_type"] == "LORA"
+        assert not list(path.glob("*.bin"))
+        assert not list(path.glob("*.pt"))
+    assert [point["adapter"] for point in manifest.config["points"]] == [
+        f"checkpoints/checkpoint-{n}" for n in (5, 10, 15)
+    ]
+    assert manifest.stamp == "development figures"
+    model = open_model(f"run:{manifest.id}", place_of(project))
+    talk = (Message(role="user", content="How long should bread rest?"),)
+    assert next(iter(model.generate([talk], Sampling(max_tokens=4)))).tokens
+
+
+def test_the_same_plan_is_read_and_not_trained_again(trained, monkeypatch):
+    project, manifest = trained
+    monkeypatch.setattr(rl, "train", None)
+    assert run(project) == manifest
+
+
+def test_no_query_is_in_the_files_of_a_run(trained):
+    project, _ = trained
+    for path in project.runs.rglob("*.json*"):
+        text = path.read_text(encoding="utf-8")
+        assert "kill person" not in text
+        assert "bread number" not in text
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:4]
+import rl_world
+from selaras.core.project import open_project
+from selaras.models.local_torch import torch
+torch.set_num_threads(1)
+from selaras.tune import rl, rl_train
+rl.open_development = lambda *_: rl_world.development()
+add = rl_train.Journal.add
+def dies(self, key, value):
+    if key == "step-5" and self.path.name == "curves.jsonl":
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, key, value)
+rl_train.Journal.add = dies
+project = open_project(Path(sys.argv[1]))
+rl.tune_rl(project, rl.plan_rl(project), rewarders=rl_world.rewarders())
+"""
+
+
+def test_a_run_killed_hard_goes_on_with_the_same_next_step(tmp_path, tiny_folder):
+    settings = {**LEARNS, "steps": 6, "watch_every": 6, "mask_truncated": False, "weight": 1.0,
+                "weight_rate": 0.5}  # fmt: skip
+    whole = rl_world.write_project(tmp_path / "whole", tiny_folder, **settings)
+    cut = rl_world.write_project(tmp_path / "cut", tiny_folder, **settings)
+    expected = run(whole)
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(cut.root), str(here), str(here.parent)],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": str(here.parents[1] / "src"), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (running,) = ledger(cut.runs)
+    assert running.status == "running"
+    found = run(cut, resume=True)
+    assert found.id == running.id
+    first, second = told(whole, expected), told(cut, found)
+    for one, other in zip(first["steps"], second["steps"], strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    assert first["looks"] == second["looks"]
+    ours, theirs = weights(cut, found, 6), weights(whole, expected, 6)
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+def test_a_kl_budget_stops_the_run_and_says_so(tmp_path, tiny_folder):
+    project = rl_world.write_project(
+        tmp_path, tiny_folder, **{**LEARNS, "learning_rate": 0.05}, steps=20, kl_budget=0.5,
+        watch_every=20,
+    )  # fmt: skip
+    manifest = run(project)
+    assert "the budget is 0.5" in manifest.config["stopped"]
+    done = manifest.config["steps_done"]
+    assert done < 20
+    assert manifest.config["chosen"]["adapter"] == f"checkpoints/checkpoint-{done}"
+
+
+def test_a_constant_reward_is_said_before_anything_is_trained(tmp_path, tiny_folder):
+    project = rl_world.write_project(tmp_path, tiny_folder)
+    flat = rl_world.rewarders(first="")
+    with pytest.raises(SelarasError, match="the reward is constant: the reward model gives 0"):
+        run(project, rewarders=flat)
+    (failed,) = ledger(project.runs)
+    assert failed.status == "failed"
+    assert "constant" in failed.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [("reward", "the reward model gives nan for a response to"),
+     ("loss", r"the loss is nan .* lower the learning rate")],
+)  # fmt: skip
+def test_what_is_no_number_ends_the_run_with_a_reason(
+    tmp_path, tiny_folder, monkeypatch, broken, says
+):
+    project = rl_world.write_project(tmp_path, tiny_folder)
+    made = {"run:first": rl_world.Letters("e"), "run:second": rl_world.Letters("a")}
+    if broken == "reward":
+        made["run:first"].per = float("nan")
+    else:
+        monkeypatch.setattr(rl_train, "shaped_rewards", lambda s, *_: [float("nan")] * len(s))
+    with pytest.raises(SelarasError, match=says):
+        run(project, rewarders=made.__getitem__)
+
+
+def test_responses_that_are_all_cut_end_the_run_with_what_to_do(tmp_path, tiny_folder):
+    project = rl_world.write_project(tmp_path, tiny_folder, max_tokens=2, steps=9)
+    with pytest.raises(SelarasError, match=r"cut at 2 tokens.*raise --set tune.rl.max_tokens"):
+        run(project)
+
+
+def test_a_full_disk_is_one_line(tmp_path, tiny_folder, monkeypatch):
+    project = rl_world.write_project(tmp_path, tiny_folder, **LEARNS)
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
+    with pytest.raises(
+        SelarasError, match=r"the checkpoint cannot be written .*No space"
+    ) as caught:
+        run(project)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_memory_that_runs_out_is_one_line_with_what_to_lower(tmp_path, tiny_folder, monkeypatch):
+    project = rl_world.write_project(tmp_path, tiny_folder)
+
+    def fail(*args):
+        raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(rl_train, "backward", fail)
+    with pytest.raises(SelarasError, match=r"out of memory: lower --set tune\.rl\.queries"):
+        run(project)
+
+
+def test_a_run_needs_a_reward_model_and_another_one_to_watch_by(tmp_path, tiny_folder):
+    project = rl_world.write_project(tmp_path, tiny_folder, reward=None)
+    with pytest.raises(InputError, match=r"no reward model is named.*selaras tune reward"):
+        plan_rl(project)
+    project = rl_world.write_project(tmp_path, tiny_folder, held_aside_reward="run:first")
+    with pytest.raises(InputError, match="is the one that is trained against"):
+        plan_rl(project)
+    project = rl_world.write_project(tmp_path, tiny_folder)
+    with pytest.raises(InputError, match="both reward models are the same one"):
+        run(project, rewarders=rl_world.rewarders("e", "e"))
+
+
+def test_grpo_learns_too_and_a_run_without_a_second_reward_model_is_whole(tmp_path, tiny_folder):
+    project = rl_world.write_project(
+        tmp_path, tiny_folder, **{**LEARNS, "learning_rate": 0.02}, algorithm="grpo", steps=12,
+        queries=6, watch_every=12, held_aside_reward=None,
+    )  # fmt: skip
+    manifest = run(project)
+    steps = told(project, manifest)["steps"]
+    assert sum(s["raw_reward"] for s in steps[-4:]) > sum(s["raw_reward"] for s in steps[:4])
+    assert "held_aside_reward" not in manifest.figures["rl"]
+    assert manifest.id.startswith("tune-grpo-")
+
+
+def test_a_journal_that_a_kill_cut_short_is_done_again(trained, tmp_path):
+    project, manifest = trained
+    path = shutil.copy(project.runs / manifest.id / "curves.jsonl", tmp_path / "curves.jsonl")
+    whole = Path(path).read_bytes()
+    Path(path).write_bytes(whole[:-20])
+    assert len(Journal(Path(path))) == 14
