@@ -51,7 +51,7 @@ class CutAfter:
 @pytest.fixture
 def encoder(monkeypatch):
     use_word_encoder(monkeypatch)
-    monkeypatch.setattr("selaras.safeguard.fit.FEWEST", 4)
+    monkeypatch.setattr("selaras.safeguard.sides.FEWEST", 4)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def finished(tmp_path_factory, tiny_folder):
     """Return a folder whose loop was run to its end, and what it found: read only."""
     with pytest.MonkeyPatch.context() as patch:
         use_word_encoder(patch)
-        patch.setattr("selaras.safeguard.fit.FEWEST", 4)
+        patch.setattr("selaras.safeguard.sides.FEWEST", 4)
         folder = small_project(tmp_path_factory.mktemp("finished") / "p", tiny_folder)
         return folder, quickstart(folder)
 

@@ -52,7 +52,7 @@ def test_an_address_is_an_application_with_or_without_its_scheme(place):
         ("gguf:none.gguf", "no such file"),
         ("bundled:none", "no bundled model 'none'"),
         ("run:none", "no run 'none'"),
-        ("run:../x", "no run '../x'"),
+        ("run:../x", "no run '..'"),
         ("python:none", "not of the form MODULE:FUNCTION"),
         ("python:no_such_module_here:f", "cannot import"),
     ],

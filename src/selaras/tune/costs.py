@@ -66,4 +66,4 @@ def repetition(text: str) -> float:
     """
     words = _WORD.findall(text.casefold())
     runs = [tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1)]
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+    return (len(runs) - len(set(runs))) / len(runs) if runs else 0.0
