@@ -87,9 +87,9 @@ LOADED = "document.readyState === 'complete'"  # the page's keys work from here 
 def enter(page: Any, url: str) -> None:
     page.goto(url)
     # Focus comes with the first frame drawn, which on a busy machine is after the load.
-    page.wait_for_function("document.activeElement.matches('button')")
+    page.wait_for_function("() => document.activeElement.matches('button')")
     page.keyboard.press("Enter")
-    page.wait_for_function(f"{LOADED} && document.querySelector('#vote')")
+    page.wait_for_function(f"() => {LOADED} && document.querySelector('#vote')")
 
 
 def press(page: Any, key: str) -> None:

@@ -31,7 +31,7 @@ def test_the_planted_mislabels_lead_the_queue(report: AuditReport) -> None:
         checks = {f.check for f in said if f.records == (name,)}
         assert "unlikely_expected" in checks
         assert checks & {"complies", "refuses"}
-    assert len(said) <= 12
+    assert len(said) <= 0.03 * len(report.rows)  # a queue that a person reads to its end
 
 
 def test_nothing_but_planted_copies_is_marked_for_removal(report: AuditReport) -> None:
