@@ -42,7 +42,8 @@ SCORES = "scores.jsonl"
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """What is fitted. `layers` are tried for a probe, by default at .4, .6 and .8 of the depth;
-    `system` is the one whose model a probe looks into and whose prompt the rows are put in.
+    `system` is the one whose model a probe looks into and whose prompt the rows are put in; `sides`
+    are those that are fitted, where there are rows enough.
     """
 
     name: str = "main"
@@ -50,6 +51,7 @@ class FitSettings:
     budget: float = 0.05
     layers: tuple[int, ...] = ()
     system: str | None = None
+    sides: tuple[Side, ...] = ("query", "response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def fit_guard(
     settings = settings or FitSettings()
     opened = opened or _system(project, settings)
     development = open_development(project, progress)
-    every = sides_of(development, opened.render)
+    known_sides = sides_of(development, opened.render)
+    every = {side: known_sides[side] for side in settings.sides}
     require_one(every)
     policies = load_policies(project)
     config = {
@@ -113,7 +116,7 @@ def fit_guard(
             "figures": {
                 "features": {k: v for k, v in features.identity.items() if k != "encoder"},
                 "sides": {side: _figures(scores, side, each) for side, each in found.items()},
-                "unfitted": told(every),
+                "unfitted": told(every) | {s: "left out" for s in known_sides if s not in every},
                 "unread": {side: len(enough[side].rows) - len(sides[side].rows) for side in found},
             },
             "outputs": hashes(project.root, [path, project.root / file, folder / SCORES]),

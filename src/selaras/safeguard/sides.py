@@ -98,7 +98,7 @@ def told(sides: dict[Side, FitSide]) -> dict[str, str]:
     return {
         side: f"{sides[side].bad} {words[side]} of {len(sides[side].rows)}; "
         f"{FEWEST} of these and {FEWEST} others are needed"
-        for side in SIDES
+        for side in sides
         if not sides[side].enough
     }
 
