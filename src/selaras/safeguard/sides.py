@@ -18,7 +18,7 @@ from selaras.data import Development
 from selaras.judge.refusal import refusal_rules
 from selaras.safeguard.guard import given
 from selaras.safeguard.learn import Labelled
-from selaras.safeguard.outcome import SIDES, Material, Side
+from selaras.safeguard.outcome import Material, Side
 
 FEWEST = 20  # rows of each label that a head needs
 Render = Callable[[Query], Conversation]
