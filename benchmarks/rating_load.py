@@ -33,12 +33,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+from rating_browser import Browser, Page
 from sqlalchemy import insert, select
 
 from selaras.policy import builtin_policies
@@ -194,53 +195,50 @@ async def _session(server: _Server, links: list[str], seconds: float) -> _Seen:
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
 
-    await asyncio.gather(killing(), *(_rate(server.base, link, until, seen) for link in links))
+    await asyncio.gather(killing(), *(_rate(server.port, link, until, seen) for link in links))
     return seen
 
 
-async def _rate(base: str, link: str, until: float, seen: _Seen) -> None:
-    chance = random.Random(link)
-    async with httpx.AsyncClient(base_url=base, follow_redirects=True, timeout=20) as client:
-        await asyncio.sleep(chance.random() * 2)
-        page = await _sure(lambda: client.get(f"/join/{link}"), seen)
-        csrf = _field(page.text, "csrf")
-        await _sure(lambda: client.post("/rate/load/ready", data={"csrf": csrf}), seen)
-        while time.monotonic() < until:
-            page = await _sure(lambda: client.get("/rate/load"), seen, seen.pages)
-            ticket = _field(page.text, "ticket")
-            await asyncio.sleep(0.5 + chance.random())
-            value = chance.choice(["safe", "unsafe"])
-            data = {"csrf": csrf, "ticket": ticket, "value": value, "active": "1.0"}
-            said = await _sure(
-                lambda data=data: client.post(  # type: ignore[misc]
-                    "/rate/load", data=data, headers={"accept": "application/json"}
-                ),
-                seen, seen.votes,
-            )  # fmt: skip
-            if said.json()["outcome"] not in ("stored", "again"):
-                raise SystemExit(f"a vote was answered with {said.text}")
-            body = json.loads(base64.urlsafe_b64decode(ticket.split(".")[0]))
-            seen.told[body["nonce"]] = (body["item"], value)
+async def _rate(port: int, link: str, until: float, seen: _Seen) -> None:
+    chance, browser = random.Random(link), Browser(port)
+    await asyncio.sleep(chance.random() * 2)
+    page = await _sure(lambda: browser.get(f"/join/{link}"), seen)
+    csrf = _field(page.text, "csrf")
+    await _sure(lambda: browser.post("/rate/load/ready", {"csrf": csrf}, "text/html"), seen)
+    while time.monotonic() < until:
+        page = await _sure(lambda: browser.get("/rate/load"), seen, seen.pages)
+        ticket = _field(page.text, "ticket")
+        await asyncio.sleep(0.5 + chance.random())
+        value = chance.choice(["safe", "unsafe"])
+        data = {"csrf": csrf, "ticket": ticket, "value": value, "active": "1.0"}
+        said = await _sure(
+            lambda data=data: browser.post("/rate/load", data),  # type: ignore[misc]
+            seen, seen.votes,
+        )  # fmt: skip
+        if json.loads(said.text)["outcome"] not in ("stored", "again"):
+            raise SystemExit(f"a vote was answered with {said.text}")
+        body = json.loads(base64.urlsafe_b64decode(ticket.split(".")[0]))
+        seen.told[body["nonce"]] = (body["item"], value)
 
 
 async def _sure(
-    ask: Callable[[], Any], seen: _Seen, times: list[float] | None = None
-) -> httpx.Response:
+    ask: Callable[[], Awaitable[Page]], seen: _Seen, times: list[float] | None = None
+) -> Page:
     """Return an answer of 200, asking again while the server is away."""
     while True:
         begun = time.perf_counter()
         try:
             answer = await ask()
-        except httpx.TransportError:
+        except (OSError, EOFError):
             seen.retried += 1
             await asyncio.sleep(0.3)
             continue
-        if answer.status_code in (429, 503):
+        if answer.status in (429, 503):
             seen.retried += 1
             await asyncio.sleep(0.3)
             continue
-        if answer.status_code != 200:
-            raise SystemExit(f"{answer.status_code}: {answer.text[:300]}")
+        if answer.status != 200:
+            raise SystemExit(f"{answer.status}: {answer.text[:300]}")
         if times is not None:
             times.append(time.perf_counter() - begun)
         return answer
