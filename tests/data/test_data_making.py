@@ -18,12 +18,12 @@ from selaras.core.system import Sampling
 from selaras.data import decide, load_rows
 from selaras.data.by_hand import add_row, guidance, new_row
 from selaras.data.coverage import Cell
-from selaras.data.making.asking import DECLINED, UNREAD, CallsSpentError, Writer
 from selaras.data.making.brief import AXES, briefs
 from selaras.data.making.echoes import QUERY as ECHOED_QUERY
 from selaras.data.making.echoes import RESPONSE as ECHOED_RESPONSE
 from selaras.data.making.fill import fill, grid, thin_cells
 from selaras.data.making.generate import COMPLIES, REFUSES, Order, generate, planned
+from selaras.data.making.writer import DECLINED, UNREAD, CallsSpentError, Writer
 from selaras.data.queries import rl_queries
 from selaras.models.protocol import Generation
 from selaras.policy import load_policies

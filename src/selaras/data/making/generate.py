@@ -17,7 +17,6 @@ from selaras.core.project import Project
 from selaras.core.records import Example, Expected, Kind, Making, Preference, Query
 from selaras.core.system import Sampling
 from selaras.data.coverage import NONE, Cell
-from selaras.data.making.asking import Reply, Writer
 from selaras.data.making.brief import AXES, Axes, Brief, briefs
 from selaras.data.making.copies import without_copies
 from selaras.data.making.echoes import QUERY as ECHOED_QUERY
@@ -33,6 +32,7 @@ from selaras.data.making.instructions import (
     ask_query,
     ask_response,
 )
+from selaras.data.making.writer import Reply, Writer
 from selaras.data.rows import Rows
 from selaras.judge.refusal import refusal_rules
 from selaras.policy.policy import Policy

@@ -14,8 +14,8 @@ from selaras.core.manifest import Manifest, new_manifest, with_key, write_manife
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.system import Sampling
-from selaras.data.making.asking import Writer
 from selaras.data.making.generate import Made, Order, generate, planned
+from selaras.data.making.writer import Writer
 from selaras.data.rows import dump_row, load_rows, read_rows
 from selaras.models.names import open_model, place_of
 from selaras.policy import load_policies
