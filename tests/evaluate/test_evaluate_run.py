@@ -551,3 +551,25 @@ def test_a_judges_calls_are_forecast_too(project, folder):
     assert found.prompt_tokens > 256 * found.calls  # the answers at their longest
     assert found.system == "base, judged by policy:scripted:judge.jsonl"
     assert ledger(project.runs) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda lines: [*lines[:2], lines[2][:30]], r"line 3: broken JSON .*cut or edited"),
+        (lambda lines: lines[:-1], r"verdicts.jsonl: \d+ whole lines, but not those"),
+        (lambda lines: [lines[0].replace("refuse", "answer"), *lines[1:]], "but not those"),
+        (None, "is not here"),
+    ],
+)
+def test_results_that_were_cut_or_edited_are_no_results(project, damage, says):
+    run = evaluate(project, opened(project), suite()).manifest.id
+    path = project.runs / run / "verdicts.jsonl"
+    lines = path.read_text().splitlines()
+    path.unlink()
+    if damage:
+        path.write_text("\n".join(damage(lines)) + "\n")
+    for read in (read_evaluation, lambda p, _: evaluate(p, opened(p), suite())):
+        with pytest.raises(InputError, match=says) as caught:
+            read(project, run)
+        assert f"delete the folder {run} and measure again (selaras eval base)" in str(caught.value)

@@ -1,12 +1,16 @@
 """A guard's judge behind a real endpoint on loopback, by each form's name; silence never passes."""
 
+import json
 import math
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from fixtures.projects import make_project, some_rows
 from models.conftest import Endpoint, Reply, completion
+from selaras.cli import app
+from selaras.core.files import write_jsonl
 from selaras.safeguard.spec import open_guard
 
 YAML = "product: helper\nuse_cases: [{id: answer, title: Answer}]\npolicies: [hate, self-harm]\n"
@@ -81,3 +85,33 @@ def test_what_cannot_be_read_is_an_error_and_never_a_pass(served, open_judge, fo
     outcome = open_judge(form).check_query("A question")
     assert (outcome.action, outcome.stage) == ("error", "judge")
     assert outcome.message
+
+
+def test_a_judges_calls_in_an_evaluation_are_forecast_and_bounded(served, tmp_path):
+    served.answer = lambda n, body: first(0.1, "No")
+    root = make_project(tmp_path / "p", some_rows(pairs=1, ordinary=1), YAML).root
+    mine = [{"id": f"r{n}", "query": f"Say {n}", "expected": "answer"} for n in range(3)]
+    write_jsonl(root / "mine.jsonl", mine)
+    write_jsonl(root / "script.jsonl", [{"match": None, "response": "Yes."}])
+    stage = {"type": "judge", "model": f"openai:policy@{served.url}"}
+    (root / "g.yaml").write_text(yaml.safe_dump({"stages": [stage]}))
+    system = {"model": "scripted:script.jsonl", "guard": "g.yaml"}
+    (root / "selaras.yaml").write_text(YAML + yaml.safe_dump({"systems": {"kept": system}}))
+
+    def run(*more):
+        order = ["eval", "kept", "--suite", "rows:mine.jsonl", "-C", str(root), *more]
+        return CliRunner().invoke(app, order)
+
+    told = json.loads(run("--dry-run", "--json").stdout)
+    # Three queries and three responses, by two policies each.
+    assert [each["calls"] for each in told["judges"]] == [12]
+    assert told["judges"][0]["system"].startswith("kept, guarded by ")
+    assert served.requests == []
+    stopped = run("--max-calls", "8")
+    assert (stopped.exit_code, len(served.requests)) == (1, 5), stopped.output
+    assert "1 calls are left to make" in stopped.output
+    done = run("--resume", "--max-calls", "7", "--json")
+    assert done.exit_code == 0, done.output
+    assert len(served.requests) == 12, "what was answered before is not asked again"
+    figures = json.loads(done.stdout)["systems"][0]["figures"]
+    assert (figures["over_refusal_rate"]["value"], figures["errors"]["count"]) == (0.0, 0)

@@ -78,9 +78,10 @@ def evaluate(
     project = open_project_at(folder, overrides)
     names = systems or list(project.file.systems)
     specs = stage.named_systems(project, names)
+    terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
     with showing() as progress:
         if suite is not None:
-            measured = stage.named_suite(project, suite, progress, ask=not dry_run)
+            measured = stage.named_suite(project, suite, progress, terms=None if dry_run else terms)
         elif development:
             measured = stage.development_suite(open_development(project, progress))
         else:
@@ -91,7 +92,6 @@ def evaluate(
             named = stage.open_judges(judge or [stage.DEFAULT_JUDGE], project)
             _forecast(project, opened, measured, named, as_json)
             return
-        terms = stage.Terms(stage.Budget(max_calls, max_cost), retry_errors)
         found = [
             stage.evaluate(project, system, measured, judges=judge or [stage.DEFAULT_JUDGE],
                            resume=resume, terms=terms, progress=progress)
@@ -120,15 +120,21 @@ def _forecast(
     found, judging = [], []
     for opened in systems:
         found.append(stage.forecast(project, opened, suite, checks))
+        judging += stage.forecast_guard(opened, suite)
         each = [stage.forecast_judge(project, opened, suite, judge) for judge in named]
         judging += [one for one in each if one is not None]
     looks = len(found) if suite.seal else 0
+    wordings = stage.forecast_wordings(project, suite)
+    before = [] if wordings is None else [wordings]
     if as_json:
-        print_json({"rows": len(suite.rows), "stamp": suite.stamp, "checks": len(checks),
-                    "looks": looks, "systems": [each.to_dict() for each in found],
-                    "judges": [each.to_dict() for each in judging]})  # fmt: skip
+        print_json({
+            "rows": len(suite.planned), "stamp": suite.stamp, "checks": len(checks), "looks": looks,
+            "wordings": [each.to_dict() for each in before],
+            "systems": [each.to_dict() for each in found],
+            "judges": [each.to_dict() for each in judging],
+        })  # fmt: skip
         return
-    say(f"{len(found)} Systems x {len(suite.rows)} rows ({suite.stamp}) and {len(checks)} checks; "
-        f"{looks} looks at most")  # fmt: skip
-    for line in (*found, *judging):
+    size = f"{len(found)} Systems x {len(suite.planned)} rows ({suite.stamp})"
+    say(f"{size} and {len(checks)} checks; {looks} looks at most")
+    for line in (*before, *found, *judging):
         say(line.text)

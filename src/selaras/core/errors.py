@@ -5,6 +5,7 @@
     │   ├── MissingExtraError 2  an optional dependency is not installed
     │   └── SealError       2  the sealed hold-out forbids it
     ├── ModelError          1  a model or an endpoint could not do its work
+    ├── BudgetSpentError    1  the next call would pass --max-calls or --max-cost
     └── GateError           3  a launch criterion was not met
 
 Every message is one line; the command line prints it without a traceback.
@@ -62,6 +63,10 @@ class SealError(InputError):
 
 class ModelError(SelarasError):
     """Raised when a model or an endpoint fails for good (retries are spent)."""
+
+
+class BudgetSpentError(SelarasError):
+    """Raised when the next call would pass the budget; what was finished is in the journal."""
 
 
 class GateError(SelarasError):

@@ -1,12 +1,19 @@
 """The ruler: suites, the journalled runner, figures with intervals, paired comparison."""
 
+from selaras.core.errors import BudgetSpentError
 from selaras.evaluate.assertion import assert_policy
-from selaras.evaluate.budget import Budget, BudgetSpentError
+from selaras.evaluate.budget import Budget
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.checks import load_checks
 from selaras.evaluate.compare import Comparison, compare
 from selaras.evaluate.flips import Flip, flips
-from selaras.evaluate.forecast import Forecast, forecast, forecast_judge
+from selaras.evaluate.forecast import (
+    Forecast,
+    forecast,
+    forecast_guard,
+    forecast_judge,
+    forecast_wordings,
+)
 from selaras.evaluate.gate import gate_state, gate_states, gate_summary, passed
 from selaras.evaluate.gate_state import GateState
 from selaras.evaluate.gate_words import gate_words
@@ -38,7 +45,9 @@ __all__ = [
     "evaluate",
     "flips",
     "forecast",
+    "forecast_guard",
     "forecast_judge",
+    "forecast_wordings",
     "gate_runs",
     "gate_state",
     "gate_states",

@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from selaras.core.errors import InputError, SelarasError
-
-
-class BudgetSpentError(SelarasError):
-    """Raised when the next call would pass the budget; what was finished is in the journal."""
+from selaras.core.errors import BudgetSpentError, InputError
 
 
 @dataclass(slots=True)

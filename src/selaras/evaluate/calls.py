@@ -10,18 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from selaras.core.endpoint import Prices
-from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
 from selaras.core.progress import Task
 from selaras.core.records import Conversation
 from selaras.evaluate.budget import Budget
+from selaras.evaluate.paying import length_of, paid
 from selaras.models.protocol import Generation, Model
 
 # What a batch may keep in memory: some 20k tokens of keys and values.
 BATCH_CHARACTERS = 80_000
-CHARACTERS_A_TOKEN = 3.0  # fewer than English has: a worst case for the budget
 
 Entry = Mapping[str, Any]
 Found = Callable[[int, Entry], None]
@@ -87,21 +85,6 @@ def plan_batches(lengths: Sequence[int], size: int) -> list[tuple[int, ...]]:
     return [tuple(batch) for batch in batches]
 
 
-def length_of(conversation: Conversation) -> int:
-    """Return the characters of a conversation."""
-    return sum(len(message.content) for message in conversation)
-
-
-def prices_of(model: Model) -> Prices | None:
-    """Return what the model's tokens cost: nothing where it runs here, None where nobody said."""
-    if hasattr(model, "prices"):
-        found: Prices | None = model.prices
-        return found
-    applications = ("python:", "http:")
-    named = str(model.identity.get("name", ""))
-    return None if named.startswith(applications) else Prices(input=0, output=0)
-
-
 def _by_batches(calls: Calls, journal: Journal, found: Found, task: Task, terms: Terms) -> None:
     lengths = [length_of(talk) for talk in calls.conversations]
     batches = plan_batches(lengths, calls.model.batch_size)
@@ -131,48 +114,13 @@ def _one_by_one(calls: Calls, journal: Journal, found: Found, task: Task, terms:
         else:
             found(i, entry)
             task.advance()
-    prices = _prices(calls.model, terms.budget) if todo else None
-    while todo:
-        worst = [_worst(calls, i, prices) for i in todo]
-        window = todo[: terms.budget.room(worst)]
-        if not window:
-            raise terms.budget.spent(len(todo))
-        for generation in calls.ask([calls.conversations[i] for i in window]):
-            number = window[generation.index]
-            if not generation.cached:
-                terms.budget.spend(_cost(generation, worst[generation.index], prices))
-            entry = calls.keep(number, generation)
-            journal.add(calls.keys[number], entry)
-            found(number, entry)
-            task.advance()
-        todo = todo[len(window) :]
-
-
-def _prices(model: Model, budget: Budget) -> Prices | None:
-    prices = prices_of(model)
-    if prices is None and budget.max_cost is not None:
-        name = model.identity.get("name", "this model")
-        raise InputError(
-            f"--max-cost needs the prices of {name}",
-            field="endpoints.URL.prices",
-            fix="write them to selaras.yaml, or bound the run with --max-calls",
-        )
-    return prices
-
-
-def _worst(calls: Calls, number: int, prices: Prices | None) -> float:
-    if prices is None:
-        return 0.0
-    read = length_of(calls.conversations[number]) / CHARACTERS_A_TOKEN
-    return prices.cost(read, calls.most_tokens)
-
-
-def _cost(generation: Generation, worst: float, prices: Prices | None) -> float:
-    if prices is None or generation.status == "error":
-        return 0.0
-    if not generation.prompt_tokens:
-        return worst  # the endpoint counts no tokens
-    return prices.cost(generation.prompt_tokens, generation.tokens)
+    talks = [calls.conversations[i] for i in todo]
+    for generation in paid(calls.ask, talks, calls.model, terms.budget, calls.most_tokens):
+        number = todo[generation.index]
+        entry = calls.keep(number, generation)
+        journal.add(calls.keys[number], entry)
+        found(number, entry)
+        task.advance()
 
 
 def _failed(entry: Entry) -> bool:

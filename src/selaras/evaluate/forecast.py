@@ -7,15 +7,19 @@ from typing import Any
 from selaras.core.journal import Journal
 from selaras.core.manifest import ledger
 from selaras.core.project import Project
-from selaras.evaluate.calls import length_of, prices_of
+from selaras.core.records import Conversation
 from selaras.evaluate.checks import Check, ChoiceCheck
 from selaras.evaluate.judging import Bench, NamedJudge, cases_of
+from selaras.evaluate.paying import length_of, prices_of
+from selaras.evaluate.rewording import MOST_TOKENS, asked_for
 from selaras.evaluate.runner import Answer
 from selaras.evaluate.suite import Suite
 from selaras.evaluate.systems import Opened
 from selaras.judge import ModelJudge
 from selaras.judge.question import JSON_TOKENS
-from selaras.models.protocol import FirstTokens
+from selaras.models.identities import lazily
+from selaras.models.names import place_of
+from selaras.models.protocol import FirstTokens, Model
 from selaras.policy import load_policies
 
 CHARACTERS_A_TOKEN = 4.0  # as English has, in most vocabularies
@@ -57,7 +61,7 @@ def forecast(
     project: Project, opened: Opened, suite: Suite, checks: Sequence[Check] = ()
 ) -> Forecast:
     """Return what measuring a System on a suite takes, where nothing of it was done before."""
-    asked = [opened.render(row) for row in suite.rows]
+    asked = [opened.render(row) for row in suite.planned]
     exact = [check for check in checks if not isinstance(check, ChoiceCheck)]
     read = sum(map(length_of, asked)) + sum(len(check.query) for check in exact)
     calls = len(asked) + len(exact)
@@ -68,6 +72,23 @@ def forecast(
     return Forecast(
         opened.system.name, calls, prompt_tokens, tokens, seconds, basis,
         prices.cost(prompt_tokens, tokens) if prices else None,
+    )  # fmt: skip
+
+
+def forecast_wordings(project: Project, suite: Suite) -> Forecast | None:
+    """Return what the wordings take that a suite still lacks; None where it lacks none."""
+    spec = project.file.suites.get(suite.name)
+    if not suite.unwritten or spec is None or spec.paraphrase_by is None:
+        return None
+    model = lazily(spec.paraphrase_by, place_of(project))[1]()
+    calls = len(suite.unwritten)
+    said = sum(length_of(asked_for(row)) for row in suite.unwritten)
+    read, tokens = round(said / CHARACTERS_A_TOKEN), calls * MOST_TOKENS
+    seconds, basis = _assumed(model, calls, read, tokens)
+    prices = prices_of(model)
+    return Forecast(
+        f"other wordings by {spec.paraphrase_by}", calls, read, tokens, seconds, basis,
+        prices.cost(read, tokens) if prices else None,
     )  # fmt: skip
 
 
@@ -85,20 +106,41 @@ def forecast_judge(
     longest = " " * round(CHARACTERS_A_TOKEN * opened.system.sampling.max_tokens)
     questions = [
         question
-        for row in suite.rows
+        for row in suite.planned
         for case in cases_of(named, bench, load_policies(project), row,
                              Answer(row.id, longest, "ok", "stop", 0, 0))
         for question in judge.questions(case)
     ]  # fmt: skip
-    model = judge.model()
-    read = round(sum(length_of(q.in_a_word()) for q in questions) / CHARACTERS_A_TOKEN)
-    tokens = len(questions) * (1 if isinstance(model, FirstTokens) else JSON_TOKENS)
-    seconds, basis = _assumed(model, len(questions), read, tokens)
+    talks = [question.in_a_word() for question in questions]
+    return _closed(f"{opened.system.name}, judged by {named.name}", judge.model(), talks)
+
+
+def forecast_guard(opened: Opened, suite: Suite) -> list[Forecast]:
+    """Return what the models of a System's guard take at most, each asked about every text.
+
+    A judge that is asked only where other stages are unsure takes less. Answers are taken at their
+    longest.
+    """
+    if opened.guard is None:
+        return []
+    longest = " " * round(CHARACTERS_A_TOKEN * opened.system.sampling.max_tokens)
+    by_model: dict[str, tuple[Model, list[Conversation]]] = {}
+    for row in suite.planned:
+        for model, talk in opened.guard.asks(opened.render(row), longest):
+            name = str(model.identity.get("name", "?"))
+            by_model.setdefault(name, (model, []))[1].append(talk)
+    return [_closed(f"{opened.system.name}, guarded by {name}", *found)
+            for name, found in by_model.items()]  # fmt: skip
+
+
+def _closed(title: str, model: Model, talks: Sequence[Conversation]) -> Forecast:
+    """Return what closed questions take, each asked once."""
+    read = round(sum(map(length_of, talks)) / CHARACTERS_A_TOKEN)
+    tokens = len(talks) * (1 if isinstance(model, FirstTokens) else JSON_TOKENS)
+    seconds, basis = _assumed(model, len(talks), read, tokens)
     prices = prices_of(model)
-    return Forecast(
-        f"{opened.system.name}, judged by {named.name}", len(questions), read, tokens, seconds,
-        basis, prices.cost(read, tokens) if prices else None,
-    )  # fmt: skip
+    cost = prices.cost(read, tokens) if prices else None
+    return Forecast(title, len(talks), read, tokens, seconds, basis, cost)
 
 
 def _seconds(

@@ -5,7 +5,7 @@ the guard: no batch is composed otherwise, and none is made twice. What the guar
 journalled row by row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from selaras.core.journal import Journal
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Conversation
 from selaras.evaluate.runner import Answer, Job
+from selaras.models.protocol import Model
 
 BLOCK, ERROR = "block", "error"
 CHUNK = 256
@@ -44,6 +45,14 @@ class Guarding(Protocol):
     @property
     def fingerprint(self) -> str:
         """Identity of all that decides an outcome."""
+        ...
+
+    def through(self, wrap: Callable[[Model], Model]) -> "Guarding":
+        """Return the same guard, whose stages ask their models through `wrap`."""
+        ...
+
+    def asks(self, asked: Conversation, response: str) -> Sequence[tuple[Model, Conversation]]:
+        """Return what its models are asked at most about a conversation and the response to it."""
         ...
 
     def check_queries(self, asked: Sequence[Conversation]) -> Sequence[Decided]:

@@ -108,7 +108,7 @@ def texts_of(project: Project, evaluation: Evaluation) -> dict[str, Query]:
     """
     manifest = evaluation.manifest
     if name := suite_of(evaluation):
-        rows: Sequence[Query] = named_suite(project, name, ask=False).rows
+        rows: Sequence[Query] = named_suite(project, name).rows
     elif manifest.seal is not None:
         held_out = open_held_out(project)
         if manifest.seal not in {held_out.seal.id, *held_out.seal.extends}:

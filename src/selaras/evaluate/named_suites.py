@@ -19,6 +19,7 @@ from selaras.core.suites import SuiteSpec
 from selaras.data import load_rows, open_development
 from selaras.data.rows import parse_row, read_rows
 from selaras.evaluate.attacks import attacked_rows
+from selaras.evaluate.calls import Terms
 from selaras.evaluate.public_sets import READERS
 from selaras.evaluate.rewording import Wordings, reworded
 from selaras.evaluate.suite import OWN_ROWS, Suite, development_suite, held_out_suite
@@ -36,14 +37,15 @@ class Paraphrase(Record):
 
 
 def named_suite(
-    project: Project, name: str, progress: Progress = SILENT, *, ask: bool = True
+    project: Project, name: str, progress: Progress = SILENT, *, terms: Terms | None = None
 ) -> Suite:
     """Return the suite of that name: one of selaras.yaml, FORMAT:FILE, or `transfer`.
 
     In selaras.yaml, `held-out` and `development` may stand for a file, to make variants of those
-    rows. Without `ask` no model writes other wordings: those that are there already are taken.
-    Raises InputError for an unknown name, a file that is not of its format, a row that does
-    not say what is expected.
+    rows. Other wordings that a model has to write are asked for on these `terms`; without any,
+    those that are there already are taken, and `unwritten` says which are lacking.
+    Raises InputError for an unknown name, a file that is not of its format, a row that does not say
+    what is expected; BudgetSpentError where other wordings would pass the budget.
     """
     if name == TRANSFER and name not in project.file.suites:
         return transfer_suite(project)
@@ -54,7 +56,7 @@ def named_suite(
     if spec.paraphrase_by:
         written = reworded(
             project, chosen.rows, spec.paraphrase_by, spec.wordings,
-            sealed=chosen.seal is not None, ask=ask, progress=progress,
+            sealed=chosen.seal is not None, terms=terms, progress=progress,
         )  # fmt: skip
         variants = _worded(variants, chosen, written, project.root / FILE)
     policies = load_policies(project)
@@ -182,6 +184,7 @@ def _worded(suite: Suite, chosen: Suite, written: Wordings, path: Path) -> Suite
         rows=(*suite.rows, *added),
         clusters=(*suite.clusters, *clusters),
         notes=(*suite.notes, *([note] if written.left_out else [])),
+        unwritten=written.unwritten,
     )
 
 

@@ -8,7 +8,7 @@ same is for people to see, as models drop what is harmful.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,10 +38,14 @@ SHORTEST, LONGEST = 1 / 3, 3.0
 
 @dataclass(frozen=True, slots=True)
 class Wordings:
-    """Other wordings by row, and how many replies were no paraphrase or failed."""
+    """Other wordings by row, and how many replies were no paraphrase or failed.
+
+    `unwritten` has a row once for each of its wordings that nobody was asked for yet.
+    """
 
     by_row: Mapping[str, tuple[str, ...]]
     left_out: int
+    unwritten: tuple[Query, ...] = field(default=(), repr=False)
 
 
 def reworded(
@@ -51,40 +55,48 @@ def reworded(
     count: int,
     *,
     sealed: bool,
-    ask: bool = True,
+    terms: Terms | None = None,
     progress: Progress = SILENT,
 ) -> Wordings:
     """Return `count` wordings of each row's query by a model, as far as they are paraphrases.
 
-    Without `ask` nothing is asked: only what was written before is there.
+    They are asked for on these `terms`; without any nothing is asked, and only what was written
+    before is there. Raises BudgetSpentError where the next call would pass the budget.
     """
     identity, opening = lazily(model, place_of(project, progress))
     folder = project.holdout if sealed else project.cache
     path = folder / f"wordings-{fingerprint([identity, PROMPT])}.jsonl"
-    if not ask and not path.is_file():
-        return Wordings({}, 0)
+    if terms is None and not path.is_file():
+        return Wordings({}, 0, tuple(rows) * count)
     journal = Journal(path)
     found: dict[str, list[str]] = {}
+    unwritten: list[Query] = []
     left_out = 0
     for number in range(count):
         keys = [fingerprint(["wording", row.fingerprint, number]) for row in rows]
         told: dict[int, Mapping[str, Any]] = {
             i: entry for i, key in enumerate(keys) if (entry := journal.get(key)) is not None
         }
-        if ask and len(told) < len(rows):
-            _ask(opening(), rows, number, keys, journal, told, progress)
+        if terms is not None and not all(_settled(told.get(i), terms) for i in range(len(rows))):
+            _ask(opening(), rows, number, keys, journal, told, terms, progress)
+        unwritten += [row for i, row in enumerate(rows) if i not in told]
         for i, entry in sorted(told.items()):
             text = str(entry.get("text", "")).strip()
             if entry["status"] == "ok" and _is_paraphrase(rows[i].query, text):
                 found.setdefault(rows[i].id, []).append(text)
             else:
                 left_out += 1
-    return Wordings({row: tuple(dict.fromkeys(own)) for row, own in found.items()}, left_out)
+    by_row = {row: tuple(dict.fromkeys(own)) for row, own in found.items()}
+    return Wordings(by_row, left_out, tuple(unwritten))
+
+
+def _settled(entry: Mapping[str, Any] | None, terms: Terms) -> bool:
+    return entry is not None and not (terms.retry_errors and entry["status"] == "error")
 
 
 def _ask(
     model: Any, rows: Sequence[Query], number: int, keys: Sequence[str], journal: Journal,
-    told: dict[int, Mapping[str, Any]], progress: Progress,
+    told: dict[int, Mapping[str, Any]], terms: Terms, progress: Progress,
 ) -> None:  # fmt: skip
     # Greedy wordings of one row would be one wording.
     sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0.8, seed=number)
@@ -93,14 +105,22 @@ def _ask(
         ask=partial(model.generate, sampling=sampling),
         keep=lambda _, generation: _entry(generation),
         keys=keys,
-        conversations=[_conversation(row) for row in rows],
+        conversations=[asked_for(row) for row in rows],
         most_tokens=MOST_TOKENS,
     )
+
+    def found(i: int, entry: Mapping[str, Any]) -> None:
+        told[i] = entry
+        if journal.get(keys[i]) != entry:
+            # Of a batch: whoever reads the suite later knows no batches.
+            journal.add(keys[i], entry)
+
     with progress.task(f"rewording ({number + 1})", len(rows)) as task:
-        make_calls(calls, journal, told.__setitem__, task, Terms())
+        make_calls(calls, journal, found, task, terms)
 
 
-def _conversation(row: Query) -> Conversation:
+def asked_for(row: Query) -> Conversation:
+    """Return what a model is asked for another wording of a row's query."""
     text = PROMPT.format(message=delimited(message=row.query))
     return (Message(role="user", content=text),)
 

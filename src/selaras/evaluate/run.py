@@ -3,6 +3,8 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from selaras.core.errors import InputError, SelarasError
 from selaras.core.fingerprint import fingerprint
@@ -32,6 +34,7 @@ from selaras.evaluate.judging import (
     judge_answers,
     open_judges,
 )
+from selaras.evaluate.paying import metered
 from selaras.evaluate.runner import Answer, Job, answer_rows
 from selaras.evaluate.store import Evaluation, failures, read_evaluation, write_evaluation
 from selaras.evaluate.suite import Suite
@@ -93,6 +96,10 @@ def evaluate(
         record_look(project, suite.seal, opened.system, manifest.id)
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
+    if opened.guard:
+        # Its judge asks a model on its own: these calls are the run's too.
+        guard = opened.guard.through(partial(metered, budget=terms.budget))
+        opened = replace(opened, guard=guard)
     journal = Journal(folder / JOURNAL)
     job, answers = _answered(opened, suite, journal, progress, terms)
     if all(answer.status == "error" for answer in answers):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from selaras.core.decisions import now
 from selaras.core.errors import InputError
 from selaras.core.files import read_jsonl, write_jsonl
+from selaras.core.fingerprint import sha256_file
 from selaras.core.manifest import Manifest, hashes, ledger, read_manifest, write_manifest
 from selaras.core.project import Project
 from selaras.data.opened import spent_rows
@@ -112,12 +113,11 @@ def write_evaluation(
 def read_evaluation(project: Project, run_id: str) -> Evaluation:
     """Return a finished evaluation from its folder, without rows that were opened since.
 
-    Raises InputError where it is none, or was cut off.
+    Raises InputError where it is none, was cut off, or was changed since.
     """
     manifest = read_manifest(project.runs, run_id)
-    folder = project.runs / run_id
     if (manifest.kind, manifest.status) == ("eval", "running"):
-        raise _cut_off(folder, manifest)
+        raise _cut_off(project.runs / run_id, manifest)
     if manifest.kind != "eval" or manifest.status != "finished":
         raise InputError(
             f"run {run_id!r} is a {manifest.status} {manifest.kind} run",
@@ -127,9 +127,9 @@ def read_evaluation(project: Project, run_id: str) -> Evaluation:
         project,
         Evaluation(
             manifest,
-            tuple(_read(folder / "verdicts.jsonl", Judged)),
-            tuple(_read(folder / "checks.jsonl", CheckResult)),
-            tuple(_read(folder / "answers.jsonl", Answer)),
+            _read(project, manifest, "verdicts.jsonl", Judged),
+            _read(project, manifest, "checks.jsonl", CheckResult),
+            _read(project, manifest, "answers.jsonl", Answer),
         ),
     )
 
@@ -202,15 +202,46 @@ def _write(path: Path, values: Sequence[Judged] | Sequence[CheckResult] | Sequen
     write_jsonl(path, (dataclasses.asdict(value) for value in values))
 
 
-def _read(path: Path, model: type[Value]) -> list[Value]:
+def _read(project: Project, manifest: Manifest, name: str, model: type[Value]) -> tuple[Value, ...]:
+    path = project.runs / manifest.id / name
+    _check_unchanged(project, manifest, path)
     values = []
     for line, value in read_jsonl(path):
-        if "policies" in value:
-            value["policies"] = tuple(value["policies"])
-        if "verdicts" in value:
-            value["verdicts"] = tuple(map(Verdict.from_dict, value["verdicts"]))
         try:
+            if "policies" in value:
+                value["policies"] = tuple(value["policies"])
+            if "verdicts" in value:
+                value["verdicts"] = tuple(map(Verdict.from_dict, value["verdicts"]))
             values.append(model(**value))
-        except TypeError as error:
-            raise InputError("not a file of this version", path=path, line=line) from error
-    return values
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(
+                "not a result of this version", path=path, line=line, fix=_again(manifest)
+            ) from error
+    return tuple(values)
+
+
+def _check_unchanged(project: Project, manifest: Manifest, path: Path) -> None:
+    """Raise InputError, with the line where one is broken, for a file that the run did not write.
+
+    A line that is lacking or reads otherwise would change figures, and nobody would see it.
+    """
+    written = manifest.outputs.get(next(iter(hashes(project.root, [path])), ""))
+    if not path.is_file():
+        raise InputError("a result of this run is not here", path=path, fix=_again(manifest))
+    if written is None or written == sha256_file(path):
+        return
+    line = None
+    try:
+        count = sum(1 for _ in read_jsonl(path))
+        what = f"{count} whole lines, but not those that the run wrote: it was cut or edited since"
+    except InputError as error:
+        what, line = f"{error.what}: it was cut or edited since the run wrote it", error.line
+    raise InputError(what, path=path, line=line, fix=_again(manifest))
+
+
+def _again(manifest: Manifest) -> str:
+    name = manifest.system.name if manifest.system else "NAME"
+    return (
+        f"put the file back as it was, or delete the folder {manifest.id} and measure again "
+        f"(selaras eval {name}), which costs no second look"
+    )

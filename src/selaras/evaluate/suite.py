@@ -21,7 +21,8 @@ class Suite:
 
     `seeds` is added to the sampling's seed for each row (none: 0 for all), so that repeats differ;
     `notes` is what a reader has to know of the rows; `name` is what selaras.yaml calls them, empty
-    for the sealed rows and the development rows themselves.
+    for the sealed rows and the development rows themselves. `unwritten` has a row once for each of
+    its other wordings that no model was asked for yet.
 
     The text of sealed rows stays out of every repr, log and journal.
     """
@@ -33,6 +34,12 @@ class Suite:
     seeds: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""
+    unwritten: tuple[Query, ...] = field(default=(), repr=False)
+
+    @property
+    def planned(self) -> tuple[Query, ...]:
+        """The rows, and for each wording that is still to be written its row in its stead."""
+        return self.rows + self.unwritten * (1 + max(self.seeds, default=0))
 
     @property
     def fingerprint(self) -> str:

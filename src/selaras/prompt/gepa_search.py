@@ -10,10 +10,9 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selaras.core.errors import MissingExtraError
+from selaras.core.errors import BudgetSpentError, MissingExtraError
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Message, Query
-from selaras.evaluate.budget import BudgetSpentError
 from selaras.evaluate.judging import given_by_user
 from selaras.prompt.asking import Editor, reply_of
 from selaras.prompt.material import cut

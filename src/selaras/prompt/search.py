@@ -21,10 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from selaras.core.errors import BudgetSpentError
 from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Query
-from selaras.evaluate.budget import BudgetSpentError
 from selaras.prompt.objective import Contrast, Outcome, contrast
 from selaras.prompt.rollouts import Rollouts
 from selaras.prompt.selection import Rows, SearchResult, SearchSettings, Selection, Step

@@ -88,7 +88,7 @@ def open_texts(project: Project, evaluations: Sequence[Evaluation]) -> dict[str,
 
 def _suite_rows(project: Project, name: str, fingerprint: object) -> tuple[Query, ...]:
     try:
-        suite = named_suite(project, name, ask=False)
+        suite = named_suite(project, name)
     except InputError:
         return ()
     return suite.rows if suite.fingerprint == fingerprint else ()

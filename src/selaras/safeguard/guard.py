@@ -14,16 +14,26 @@ True
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from selaras.core.errors import BudgetSpentError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.records import Conversation, Message
+from selaras.models.protocol import Model
 from selaras.policy import Policy, policy_text
 from selaras.safeguard.message import Wording
 from selaras.safeguard.normal import visible_tail
-from selaras.safeguard.outcome import Material, Outcome, Score, Side, Stage, StaleError
+from selaras.safeguard.outcome import (
+    AskingStage,
+    Material,
+    Outcome,
+    Score,
+    Side,
+    Stage,
+    StaleError,
+)
 
 LOGGER = logging.getLogger("selaras.guard")
 LONGEST = 1 << 20  # characters; what is longer is not checked in part, but an error
@@ -84,6 +94,23 @@ class Guard:
         invisible ones and spaces stand between them.
         """
         return visible_tail(text, self.hold)
+
+    def through(self, wrap: Callable[[Model], Model]) -> "Guard":
+        """Return the same guard, whose stages ask their models through `wrap` (to count calls)."""
+        stages = [s.through(wrap) if isinstance(s, AskingStage) else s for s in self.stages]
+        return replace(self, stages=tuple(stages))
+
+    def asks(self, asked: Conversation, response: str) -> list[tuple[Model, Conversation]]:
+        """Return what its models are asked at most about a conversation and the response to it."""
+        both = (Material("query", given(asked), asked), Material("response", response, asked))
+        return [
+            pair
+            for stage in self.stages
+            if isinstance(stage, AskingStage)
+            for material in both
+            if material.side in stage.sides
+            for pair in stage.asks(material)
+        ]
 
     def check_query(self, asked: str | Conversation) -> Outcome:
         """Return the outcome of what the user gives: a text, or the conversation so far."""
@@ -220,6 +247,8 @@ def _checked(stage: Stage, materials: Sequence[Material]) -> list[tuple[Score, .
         return []
     try:
         found = stage.check(materials)
+    except BudgetSpentError:
+        raise  # nobody is answered: the run stops, which is no outcome of this text
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here must close the gate
         if len(materials) > 1:
             # One text must not take the others with it.

@@ -4,12 +4,13 @@
 `allow`, unless the guard was set to let through what it cannot check; the outcome then says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from selaras.core.errors import InputError
 from selaras.core.records import Conversation
+from selaras.models.protocol import Model
 
 Action = Literal["allow", "block", "error"]
 Side = Literal["query", "response"]
@@ -139,4 +140,17 @@ class Stage(Protocol):
 
     def check(self, materials: Sequence[Material]) -> list[tuple[Score, ...]]:
         """Return the scores of each material, in their order: one a policy that it speaks of."""
+        ...
+
+
+@runtime_checkable
+class AskingStage(Stage, Protocol):
+    """A stage that asks a model about each text: calls that somebody may pay for."""
+
+    def through(self, wrap: Callable[[Model], Model]) -> Stage:
+        """Return the stage that asks its model through `wrap`."""
+        ...
+
+    def asks(self, material: Material) -> Sequence[tuple[Model, Conversation]]:
+        """Return what the model is asked about a material."""
         ...

@@ -8,7 +8,7 @@ both, the score is P(Yes). `llama-guard` sends the conversation as it is and rea
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -91,6 +91,19 @@ class PolicyStage:
             "threshold": self.threshold,
             "only_unsure": self.only_unsure,
         }
+
+    def through(self, wrap: Callable[[Model], Model]) -> "PolicyStage":
+        """Return the stage that asks its model through `wrap`."""
+        return replace(self, opening=lambda: wrap(self.opening()))
+
+    def asks(self, material: Material) -> list[tuple[Model, Conversation]]:
+        """Return what the model is asked about a material."""
+        if self.form == "llama-guard":
+            return [(self.opening(), talk_of(material, material.side))]
+        return [
+            (self.opening(), question(self.form, material, policy).in_a_word())
+            for policy in self.policies.values()
+        ]
 
     def check(self, materials: Sequence[Material]) -> list[tuple[Score, ...]]:
         """Return a score a policy for each material; raises ModelError where one is missing."""
