@@ -67,6 +67,7 @@ def read(value):
         (reply(text="Always put {{article}} first."), "marks"),
         (reply(text="x " * 400), "characters"),
         (reply(text="answer in ONE sentence."), "what p1 says already"),
+        (reply(text="you are a  household helper!"), "stands in the instructions already"),
         (reply(op="edit", principle_id="p9", text="Be very brief now."), "'p9', and there are"),
         (reply(op="edit", principle_id="0", text="Be very brief now."), "'0', and there are"),
         (reply(op="delete", principle_id=-1), "'-1', and there are"),

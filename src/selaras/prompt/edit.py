@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from selaras.core.records import Record
 from selaras.prompt.asking import Schema, text_field
+from selaras.prompt.gates import author_text
 from selaras.template import Principle, PromptTemplate, with_principles
 
 Op = Literal["add", "edit", "delete", "none"]
@@ -122,4 +123,7 @@ def _principle(value: Mapping[str, Any], template: PromptTemplate, besides: str 
     for principle in template.front.selaras.principles:
         if principle.holds and principle.id != besides and principle.text.casefold() == same:
             raise ValueError(f'"text" says what {principle.id} says already')
+    # Small models like to hand back a sentence of the instructions that they were shown.
+    if same.rstrip(".!") in " ".join(author_text(template).casefold().split()):
+        raise ValueError('"text" stands in the instructions already, word for word')
     return text
