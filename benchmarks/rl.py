@@ -38,7 +38,7 @@ LAYERS = (20,)
 PAIRS = 600
 SETTINGS = {
     "reward": "half:a", "held_aside_reward": "half:b", "steps": 16, "queries": 6, "samples": 4,
-    "max_tokens": TOKENS, "learning_rate": 7e-4, "watch_every": 8, "watch_queries": 64,
+    "max_tokens": TOKENS, "learning_rate": 1e-3, "watch_every": 8, "watch_queries": 64,
     "mask_truncated": "false", "budgets.over_length": 1.0, "kl_budget": 10.0,
 }  # fmt: skip
 QUICK = {"steps": 2, "queries": 2, "watch_every": 2, "watch_queries": 8}

@@ -136,7 +136,7 @@ def forecast(project: Project, progress: Progress = SILENT) -> Work:
     selection = len(rows) * settings.selection_share
     systems = len(project.file.systems) + len(RECIPES)
     generated = systems * held_out * sampling.max_tokens + points * selection * SELECTION_TOKENS
-    scored = systems * sum(len(check.query) // 2 for check in load_checks(project))
+    scored = systems * sum(len(check.query) // 2 for check in load_checks(project, "reported"))
     seconds = (
         training / speed.trained
         + generated / speed.generated

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selaras.core.errors import InputError
 from selaras.core.files import write_jsonl
 from selaras.core.project import open_project
-from selaras.evaluate.checks import FinalCheck, NumberCheck, RulesCheck, load_checks
+from selaras.evaluate.checks import FinalCheck, NumberCheck, RulesCheck, load_checks, part_of
 from selaras.evaluate.verifiers import RULES, passes
 
 SHARED = Path(os.environ.get("SELARAS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -28,6 +30,7 @@ def load(tmp_path):
         (tmp_path / "selaras.yaml").write_text(yaml.safe_dump(file))
         return load_checks(open_project(tmp_path))
 
+    loaded.root = tmp_path
     return loaded
 
 
@@ -191,3 +194,29 @@ def test_every_gold_solution_of_gsm8k_passes_its_own_check(load):
     assert len(checks) == len(solutions) == 1319
     marked = [passes(check, said)[0] for check, said in zip(checks, solutions, strict=True)]
     assert all(marked)
+
+
+@given(st.sets(st.from_regex(r"[a-z]{1,6}-[0-9]{1,4}", fullmatch=True), min_size=30, max_size=90))
+def test_checks_to_choose_by_are_never_those_that_are_reported(names):
+    checks = [NumberCheck(id=name, type="number", query="?", answer="1") for name in sorted(names)]
+    choosing, reported = (part_of(checks, part) for part in ("choosing", "reported"))
+    assert not {check.id for check in choosing} & {check.id for check in reported}
+    assert {*choosing, *reported} == set(checks)
+    fewer = part_of(checks[:30], "choosing")
+    assert {check.id for check in fewer} == {c.id for c in choosing} & {c.id for c in checks[:30]}
+
+
+def test_the_parts_are_a_third_and_the_rest_before_rows_are_limited_and_few_serve_both(load):
+    rows = [{"question": f"{n} + 0?", "answer": f"So #### {n}"} for n in range(300)]
+    folder = Path(load.root)
+    write_jsonl(folder / "a.jsonl", rows)
+    load("gsm8k:a.jsonl", capability_rows=90)
+    project = open_project(folder)
+    choosing, reported = (load_checks(project, part) for part in ("choosing", "reported"))
+    assert (len(choosing), len(reported)) == (90, 90)
+    assert not {check.id for check in choosing} & {check.id for check in reported}
+    load("gsm8k:a.jsonl")
+    assert 80 < len(load_checks(open_project(folder), "choosing")) < 120
+    write_jsonl(folder / "a.jsonl", rows[:29])
+    few = open_project(folder)
+    assert load_checks(few, "choosing") == load_checks(few, "reported") == load_checks(few)

@@ -2,21 +2,32 @@
 
 import shutil
 
+import datasets
 import pytest
+import trl
 import yaml
 from safetensors.torch import load_file
 from test_tune_reward import Dying
+from transformers import TrainerState
 
-from selaras.core.errors import InputError
+from selaras.core.errors import InputError, SelarasError
 from selaras.core.manifest import ledger
 from selaras.core.project import open_project
 from selaras.core.records import Message, Preference, Query
+from selaras.core.tuning import PreferenceSettings
 from selaras.data import Development
+from selaras.models.local import pad_id
+from selaras.models.local_torch import torch
+from selaras.models.local_weights import load_weights
 from selaras.models.names import open_model, open_rewarder, place_of
 from selaras.models.protocol import Choice
 from selaras.tune import preference
 from selaras.tune.preference import plan_preference, tune_preference
-from selaras.tune.trainer import loss_curve
+from selaras.tune.preference_trainer import PairTuning
+from selaras.tune.trainable import lora
+from selaras.tune.trainer import Training, Watch, loss_curve
+from selaras.tune.trainer import run as run_training
+from tiny import make_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 REFUSAL, HELP = "I can't help with that.", "Use the kill command."
@@ -157,3 +168,113 @@ def test_without_pairs_or_with_long_ones_it_is_one_line(development, tiny_folder
     development([row for row in rows() if row.kind == "ordinary"])
     with pytest.raises(InputError, match="no usable preference pairs"):
         plan_preference(write_project(tmp_path, tiny_folder))
+
+
+def test_loss_and_gradient_are_trls(tiny_folder, development, tmp_path):
+    plan = plan_preference(write_project(tmp_path, tiny_folder))
+    found = {}
+    for made in (PairTuning, Theirs):
+        model, tokenizer = load_weights(tiny_folder, torch.float32)
+        tokenizer.pad_token_id = pad_id(tokenizer)
+        torch.manual_seed(0)
+        rows = datasets.Dataset.from_dict(
+            {"prompt_ids": list(map(list, plan.encoded.prompts)),
+             "chosen_ids": list(map(list, plan.encoded.chosen)),
+             "rejected_ids": list(map(list, plan.encoded.rejected))}
+        )  # fmt: skip
+        trainer = made(
+            model=model, train_dataset=rows, processing_class=tokenizer,
+            args=trl.DPOConfig(
+                output_dir=str(tmp_path / made.__name__), per_device_train_batch_size=8,
+                loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.3], beta=0.2, max_length=None,
+                precompute_ref_log_probs=True, bf16=False, use_cpu=True, report_to="none",
+                gradient_checkpointing=False, disable_tqdm=True,
+            ),
+            peft_config=lora(model, plan_settings(rank=2), "CAUSAL_LM"),
+        )  # fmt: skip
+        generator = torch.Generator().manual_seed(5)
+        trained = {n: w for n, w in trainer.model.named_parameters() if w.requires_grad}
+        for weight in trained.values():
+            weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
+        trainer.current_gradient_accumulation_steps = 1
+        batch = trainer.data_collator([trainer.train_dataset[i] for i in range(8)])
+        loss = trainer.training_step(trainer.model, batch, 8)
+        found[made] = (float(loss), {name: weight.grad for name, weight in trained.items()})
+    (ours, mine), (theirs, others) = found.values()
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert mine.keys() == others.keys()
+    for name, gradient in mine.items():
+        assert torch.allclose(gradient, others[name], atol=2e-5, rtol=2e-3), name
+
+
+class Theirs(trl.DPOTrainer):
+    """TRL's own loss, on ids that were made here."""
+
+    def _prepare_dataset(self, dataset, *_, **__):
+        return dataset
+
+
+def plan_settings(**given):
+    return PreferenceSettings.model_validate({"layers": 1.0, **given})
+
+
+def test_it_goes_on_from_an_adapter_which_is_the_reference(
+    tuned, development, tiny_folder, tmp_path
+):
+    other, run = tuned
+    adapter = other.runs / run.id / run.config["points"][-1]["adapter"]
+    project = write_project(tmp_path, tiny_folder)
+    shutil.copytree(adapter, tmp_path / "first")
+    project = open_project(tmp_path, ["tune.adapter=first", "tune.preference.epochs=1"])
+    plan = plan_preference(project)
+    done = tune_preference(project, plan)
+    # At its first step policy and reference agree, though the policy is not the base any more.
+    curve = loss_curve(project.runs / done.id / "checkpoints")
+    first = [entry["loss"] for entry in loss_curve(other.runs / run.id / "checkpoints")]
+    assert 0.69 < curve[0]["loss"] < first[0] - 0.1
+    (made,) = (project.runs / done.id / "checkpoints").glob("checkpoint-*")
+    assert not (made / "ref").exists()
+    before, after = (
+        load_file(path / "adapter_model.safetensors") for path in (tmp_path / "first", made)
+    )
+    assert before.keys() == after.keys()
+    assert done.config["trained"] == [row.id for row in plan.rows.train]
+    plain = plan_preference(open_project(tmp_path, ["tune.preference.epochs=1"]))
+    assert tune_preference(project, plain).id != done.id
+
+
+def test_a_pre_trained_base_wants_a_chat_template_and_keeps_it(development, tiny_folder, tmp_path):
+    project = write_project(tmp_path, tiny_folder)
+    shutil.rmtree(tmp_path / "model")
+    make_tiny(tmp_path / "model", template=None)
+    with pytest.raises(InputError, match="without a chat template"):
+        plan_preference(project)
+    project = open_project(
+        tmp_path, ["tune.chat_template=plain", "tune.preference.epochs=1",
+                   "tune.preference.scales=[1.0]"],
+    )  # fmt: skip
+    plan = plan_preference(project)
+    assert "warning: hf:model is pre-trained (pt)" in plan.text
+    done = tune_preference(project, plan)
+    opened = open_model(f"run:{done.id}", place_of(project))
+    assert opened.chat.tokenizer.chat_template == plan.start.chat_template
+
+
+def test_hints_name_the_settings_of_preference_tuning(development, tiny_folder, tmp_path):
+    project = write_project(tmp_path, tiny_folder, learning_rate=0.9)
+    training = Training(tiny_folder, None, project.file.tune.preference, 0, tmp_path / "x",
+                        section="tune.preference")  # fmt: skip
+    with pytest.raises(SelarasError, match=r"--set tune\.preference\.learning_rate=0\.225"):
+        Watch(training, Dying(99)).on_log(
+            None, TrainerState(global_step=3), None, {"loss": float("nan")}
+        )
+
+    class Starved:
+        def remove_callback(self, _):
+            pass
+
+        def train(self, **_):
+            raise MemoryError
+
+    with pytest.raises(SelarasError, match=r"lower --set tune\.preference\.batch_size"):
+        run_training(Starved(), training, None)

@@ -116,7 +116,7 @@ def _forecast(
 ) -> None:
     from selaras import evaluate as stage
 
-    checks = stage.load_checks(project)
+    checks = stage.load_checks(project, suite.checks)
     found, judging = [], []
     for opened in systems:
         found.append(stage.forecast(project, opened, suite, checks))

@@ -119,7 +119,7 @@ def _measured(project: Project, opened: Opened, suite: Suite, judges: Sequence[s
         journal = Journal(Path(folder) / "journal.jsonl")
         job = Job(system.fingerprint, opened.model, system.sampling, suite.rows, opened.render)
         answers = answer_rows(job, journal)
-        checks = run_checks(job, load_checks(project), journal)
+        checks = run_checks(job, load_checks(project, suite.checks), journal)
         judged = judge_all(named, Bench(project, system.fingerprint, journal), suite, answers)
     identities = [each.judge.identity for each in named]
     manifest = new_manifest(

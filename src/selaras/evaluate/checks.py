@@ -2,10 +2,12 @@
 
 The project's own are JSON Lines; `capability: FORMAT:FILE` in selaras.yaml reads published files
 (`gsm8k`, `ifeval`, `bbh`). Asked without worked examples, so that figures are not those of papers;
-between two Systems they are alike.
+between two Systems they are alike. A third of them is for choosing (development rows, a tuning's
+points), the others are what sealed evaluations report: the best of many points on some checks would
+flatter on the same ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from selaras.core.errors import InputError, one_line
 from selaras.core.files import read_jsonl
-from selaras.core.fingerprint import fingerprint
+from selaras.core.fingerprint import fingerprint, seed_from
 from selaras.core.project import FILE, Project
 from selaras.core.records import Identifier, Record
 from selaras.evaluate.tables import read_table
@@ -74,13 +76,17 @@ class RulesCheck(Record):
 Generated = ExactCheck | NumberCheck | FinalCheck | RulesCheck
 Check = ChoiceCheck | Generated
 _CHECK: TypeAdapter[Check] = TypeAdapter(Annotated[Check, Field(discriminator="type")])
+Part = Literal["choosing", "reported"]
+# One check in so many is chosen by; a file of fewer than UNDIVIDED is too small to divide.
+CHOOSING_IN, UNDIVIDED = 3, 30
 _TYPES = {"choice", "exact", "number", "final", "rules"}
 
 
-def load_checks(project: Project) -> tuple[Check, ...]:
-    """Return the project's capability checks; raises InputError for a wrong one.
+def load_checks(project: Project, part: Part | None = None) -> tuple[Check, ...]:
+    """Return the project's capability checks, or a `part` of them, as the file has them.
 
-    With `capability_rows`, so many of them, chosen by their content.
+    With `capability_rows`, so many of them, chosen by their content. Raises InputError for a wrong
+    one.
     """
     path = project.checks_file
     if path is None or project.file.capability is None:
@@ -98,13 +104,28 @@ def load_checks(project: Project) -> tuple[Check, ...]:
         checks[check.id] = check
     if not checks:
         raise InputError("no checks", path=path)
-    found = list(checks.values())
+    found = list(checks.values() if part is None else part_of(tuple(checks.values()), part))
     wanted = project.file.capability_rows
     if wanted is None or wanted >= len(found):
         return tuple(found)
     order = sorted(found, key=lambda c: fingerprint([project.file.seed, c.query]))
     keep = {check.id for check in order[:wanted]}
     return tuple(check for check in found if check.id in keep)
+
+
+def part_of(checks: Sequence[Check], part: Part) -> tuple[Check, ...]:
+    """Return the checks that are chosen by, or those that sealed evaluations report.
+
+    A check's id alone says where it belongs, so that adding others moves none. Fewer than
+    UNDIVIDED serve both: what so few say has no weight.
+    """
+    if len(checks) < UNDIVIDED:
+        return tuple(checks)
+    return tuple(
+        check
+        for check in checks
+        if (seed_from("capability", check.id) % CHOOSING_IN == 0) == (part == "choosing")
+    )
 
 
 def _own(path: Path) -> Iterator[tuple[int, Check]]:

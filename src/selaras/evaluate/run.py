@@ -58,7 +58,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a System on a suite and return the evaluation, written under runs/.
 
-    `checks` are the capability checks to run beside it, the project's own by default; `judges` are
+    `checks` are the capability checks to run beside it, by default the project's own for choosing,
+    or with sealed rows for reporting; `judges` are
     names (see `selaras.judge`), to which the refusal rules are added where none tells refusals.
     A finished evaluation of the same System, rows, checks and judge is read instead of repeated,
     without opening the model; with `terms.retry_errors`, what failed in it is done again in a run
@@ -71,7 +72,7 @@ def evaluate(
         raise InputError("there are no rows to measure on")
     terms = terms or Terms()
     named = open_judges(judges, project)
-    checks = load_checks(project) if checks is None else checks
+    checks = load_checks(project, suite.checks) if checks is None else checks
     asked = [check.model_dump(mode="json") for check in checks]
     key = fingerprint(
         [opened.system.fingerprint, suite.fingerprint, [each.judge.identity for each in named],

@@ -9,6 +9,7 @@ from selaras.core.records import Preference, Query
 from selaras.data import DEVELOPMENT_FIGURES, Development
 from selaras.data.opener import open_held_out, reveal
 from selaras.data.seal import Seal
+from selaras.evaluate.checks import Part
 
 HELD_OUT_FIGURES = "held-out figures"
 # How the note ends that says that a suite's rows may have been developed on.
@@ -40,6 +41,11 @@ class Suite:
     def planned(self) -> tuple[Query, ...]:
         """The rows, and for each wording that is still to be written its row in its stead."""
         return self.rows + self.unwritten * (1 + max(self.seeds, default=0))
+
+    @property
+    def checks(self) -> Part:
+        """Which of the capability checks are run beside these rows."""
+        return "reported" if self.seal else "choosing"
 
     @property
     def fingerprint(self) -> str:

@@ -47,13 +47,22 @@ def read_prefix(
     recomputes = model.training and getattr(model, "is_gradient_checkpointing", False)
     if len(prefix) < WORTH_SHARING or len(prompts) < 2 or recomputes:
         return 0, None
-    cache = transformers.DynamicCache(config=model.config)
-    if any(type(layer) is not transformers.cache_utils.DynamicLayer for layer in cache.layers):
+    if not keeps_positions(model):
         return 0, None
+    cache = transformers.DynamicCache(config=model.config)
     ids = torch.tensor([prefix], device=model.device)
     model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(prompts))
     return len(prefix), cache
+
+
+def keeps_positions(model: Any) -> bool:
+    """Return whether every layer keeps keys and values of all positions, and nothing else.
+
+    Others (a sliding window, a recurrent state) cannot be continued by padded rows.
+    """
+    layers = transformers.DynamicCache(config=model.config).layers
+    return all(type(layer) is transformers.cache_utils.DynamicLayer for layer in layers)
 
 
 def with_prefix(prefix: int, prompts: Sequence[Sequence[int]], ids: Any, mask: Any) -> Any:

@@ -280,8 +280,11 @@ def _settings(manifest: Manifest) -> dict[str, Any]:
 
 
 def _probe_checks(project: Project, most: int) -> tuple[Check, ...]:
-    """Return some of the project's capability checks, chosen by their content."""
-    checks = sorted(load_checks(project), key=lambda c: fingerprint([project.file.seed, c.query]))
+    """Return some of the checks that are for choosing, chosen by their content."""
+    checks = sorted(
+        load_checks(project, "choosing"),
+        key=lambda c: fingerprint([project.file.seed, c.query]),
+    )
     return tuple(checks[:most])
 
 

@@ -13,13 +13,12 @@ from typing import Any
 from selaras.core.errors import MissingExtraError, SelarasError, one_line
 from selaras.core.files import read_json, replacing, write_json
 from selaras.core.tuning import Tuning
-from selaras.models.local import LocalModel, best_device, best_dtype, pad_right
+from selaras.models.local import LocalModel, best_device, best_dtype
 from selaras.models.local_adapter import COMPLETE
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch
 from selaras.models.local_weights import load_weights
-from selaras.tune.divergence import response_logits
-from selaras.tune.encode import IGNORED
+from selaras.tune.replies import reply_log_probabilities
 from selaras.tune.response_loss import parts_of_alike_length
 from selaras.tune.trainable import LORA_ALPHA, upper_linears
 
@@ -65,20 +64,11 @@ class Policy:
     def log_probabilities(self, exchanges: Sequence[Exchange], temperature: float) -> list[Any]:
         """Return the log-probability of every token of each reply, one tensor an exchange.
 
-        Gradients pass where they are enabled.
+        A prompt that several replies share is read once. Gradients pass where they are enabled.
         """
-        device = self.causal.device
-        ids, mask = pad_right([(*e.prompt, *e.reply) for e in exchanges], 0, device)
-        labels = [(*[IGNORED] * len(e.prompt), *e.reply) for e in exchanges]
-        longest = ids.shape[1]
-        padded = torch.tensor(
-            [[*own, *[IGNORED] * (longest - len(own))] for own in labels], device=device
+        return reply_log_probabilities(
+            self.causal, [e.prompt for e in exchanges], [e.reply for e in exchanges], temperature
         )
-        inputs = {"input_ids": ids, "attention_mask": mask, "labels": padded}
-        logits = response_logits(self.causal, inputs) / temperature
-        targets = padded[:, 1:][padded[:, 1:] != IGNORED]
-        found = -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        return list(found.split([len(e.reply) for e in exchanges]))
 
     def reference_log_probabilities(
         self, exchanges: Sequence[Exchange], temperature: float = 1.0

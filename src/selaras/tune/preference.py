@@ -15,9 +15,6 @@ from selaras.core.records import Query
 from selaras.data import Development, open_development
 from selaras.data.pairs import HELPFUL, SAFE, usable_pairs
 from selaras.evaluate import renderer
-from selaras.models.local_chat import ChatTokenizer
-from selaras.models.local_open import base_folder
-from selaras.models.local_reward import tokenizer_of
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
@@ -27,6 +24,7 @@ from selaras.tune.choose_rows import set_aside
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.preference_trainer import train_preference
 from selaras.tune.record import finish, new_tuning
+from selaras.tune.start import Start, starting_point
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve
 
 METHOD, CHECKPOINTS = "preference", "checkpoints"
@@ -37,17 +35,28 @@ class PreferencePlan:
     """What a tuning would do: shown by --dry-run, checked before anything is trained."""
 
     seed: int
-    base: Path
+    start: Start
     rows: PairRows
     encoded: EncodedPairs
     selection: tuple[Query, ...]
     development: Development
-    warning: str | None = None
+
+    @property
+    def base(self) -> Path:
+        """The folder of the base's weights."""
+        return self.start.base
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know before it is trained."""
+        lacks = one_sided(self.rows.directions)
+        return (*self.start.notes, *([lacks] if lacks else []))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
         return {
             "seed": self.seed,
+            "variant": self.start.variant,
             "pairs": len(self.encoded),
             "directions": self.rows.directions,
             "selection_rows": len(self.selection),
@@ -55,7 +64,7 @@ class PreferencePlan:
             "too_long": list(self.encoded.too_long),
             "left_out": [asdict(removal) for removal in self.rows.left_out],
             "removed": [removal.record for removal in self.development.removed],
-            "warning": self.warning,
+            "notes": list(self.notes),
         }
 
     @property
@@ -69,7 +78,7 @@ class PreferencePlan:
         ]
         lines += [f"left out {removal.record}: {removal.reason}" for removal in self.rows.left_out]
         lines += [f"left out {name}: too long" for name in self.encoded.too_long]
-        return "\n".join([*lines, *([f"warning: {self.warning}"] if self.warning else [])])
+        return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
 def plan_preference(
@@ -91,9 +100,8 @@ def plan_preference(
             fix="add rows with response_a, response_b and best",
         )
     _both_directions(rows, settings.minimum_pairs)
-    base = base_folder(project.file.tune.model, place_of(project, progress))
-    chat = ChatTokenizer(tokenizer_of(base))
-    encoded = encode_pairs(rows.train, renderer(project, PLAIN), chat, settings.max_tokens)
+    start = starting_point(project.file.tune, place_of(project, progress))
+    encoded = encode_pairs(rows.train, renderer(project, PLAIN), start.chat, settings.max_tokens)
     if not len(encoded):
         raise InputError(
             f"all {len(rows.train)} pairs are longer than {settings.max_tokens} tokens",
@@ -101,8 +109,7 @@ def plan_preference(
         )
     selection = tuple(row for row in development.rows if row.id in aside)
     return PreferencePlan(
-        project.file.seed if seed is None else seed, base, rows, encoded, selection, development,
-        one_sided(rows.directions),
+        project.file.seed if seed is None else seed, start, rows, encoded, selection, development,
     )  # fmt: skip
 
 
@@ -115,7 +122,8 @@ def tune_preference(
     """
     settings = project.file.tune.preference
     key = fingerprint(
-        [METHOD, weights_hash(plan.base), plan.seed, settings.model_dump(mode="json"),
+        [METHOD, weights_hash(plan.base), *plan.start.identity, plan.seed,
+         settings.model_dump(mode="json"),
          plan.encoded.prompts, plan.encoded.chosen, plan.encoded.rejected,
          [[row.id, row.fingerprint, row.expected, row.kind] for row in plan.selection],
          {case.id: case.input for case in project.file.use_cases}]
@@ -129,15 +137,22 @@ def tune_preference(
         manifest = new_tuning(
             project, METHOD, plan.base, plan.seed, plan.development,
             {"key": key, "method": METHOD, "settings": settings.model_dump(mode="json"),
+             "chat_template": plan.start.chat_template,
+             "trained": [row.id for row in plan.rows.train],
              **{name: told[name] for name in told if name not in {"seed", "removed"}}},
-        )  # fmt: skip
+        ).model_copy(update={"parents": plan.start.parents, "notes": plan.notes})  # fmt: skip
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
-    training = Training(plan.base, plan.encoded, settings, plan.seed, folder / CHECKPOINTS)
+    training = Training(
+        plan.base, plan.encoded, settings, plan.seed, folder / CHECKPOINTS,
+        start=plan.start.adapter, section=f"tune.{METHOD}",
+    )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < settings.epochs:
         checkpoints = train_preference(training, progress)
-    selection = Selection(plan.base, plan.selection, plan.development.groups, folder)
+    selection = Selection(
+        plan.base, plan.selection, plan.development.groups, folder, plan.start.chat_template
+    )
     candidates = [(path, scale) for path in checkpoints for scale in settings.scales]
     points = tried(project, selection, candidates, progress)
     chosen = best_point(points)

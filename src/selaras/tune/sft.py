@@ -8,7 +8,7 @@ from typing import Any
 
 from selaras.core.errors import InputError
 from selaras.core.files import write_json
-from selaras.core.fingerprint import fingerprint, sha256_file
+from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
 from selaras.core.manifest import Manifest, with_key, write_manifest
 from selaras.core.progress import SILENT, Progress
@@ -20,7 +20,6 @@ from selaras.data.review import WAITS
 from selaras.evaluate import development_suite, renderer
 from selaras.judge.refusal import refusal_rules
 from selaras.models.local import open_local
-from selaras.models.local_adapter import weights_file
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
@@ -149,8 +148,7 @@ def tune_sft(
     # What is trained on, and all that choosing depends on: a row that was relabelled, or a use case
     # that renders it otherwise, makes another run.
     key = fingerprint(
-        [weights_hash(plan.base), plan.recipe, plan.seed, settings, plan.start.chat_template,
-         sha256_file(weights_file(plan.start.adapter)) if plan.start.adapter else None,
+        [weights_hash(plan.base), plan.recipe, plan.seed, settings, *plan.start.identity,
          plan.encoded.input_ids, plan.encoded.labels,
          development_suite(plan.development, plan.rows.selection).fingerprint,
          {case.id: case.input for case in project.file.use_cases}]
@@ -259,7 +257,7 @@ def _manifest(project: Project, plan: Plan, key: str, settings: dict[str, Any]) 
             "tokens_per_epoch": plan.training_tokens,
             "too_long": list(plan.encoded.too_long),
         },
-    ).model_copy(update={"parents": (*_parents(project),), "notes": plan.notes})  # fmt: skip
+    ).model_copy(update={"parents": plan.start.parents, "notes": plan.notes})  # fmt: skip
 
 
 def _weight_files(folder: Path, checkpoints: Sequence[Path]) -> list[Path]:
@@ -270,9 +268,3 @@ def _weight_files(folder: Path, checkpoints: Sequence[Path]) -> list[Path]:
         for pattern in ("adapter_*", "model*.safetensors")
         for path in (folder / CHECKPOINTS / checkpoint.name).glob(pattern)
     ]
-
-
-def _parents(project: Project) -> list[str]:
-    """Return the run whose adapter is gone on with, where there is one."""
-    name = project.file.tune.adapter or ""
-    return [name.removeprefix("run:")] if name.startswith("run:") else []

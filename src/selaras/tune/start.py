@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selaras.core.errors import InputError
+from selaras.core.fingerprint import sha256_file
 from selaras.core.tuning import Tuning
 from selaras.models.catalogue import bundled
 from selaras.models.chat_templates import read_chat_template
@@ -33,6 +34,13 @@ class Start:
     chat_template: str | None = None
     adapter: Path | None = None
     notes: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str | None, str | None]:
+        """What tells this start from another of the same weights: template, adapter."""
+        own = sha256_file(weights_file(self.adapter)) if self.adapter else None
+        return self.chat_template, own
 
 
 def starting_point(settings: Tuning, place: Place) -> Start:
@@ -61,7 +69,9 @@ def starting_point(settings: Tuning, place: Place) -> Start:
             "(it) model"
         )
     adapter = _adapter(settings, place) if settings.adapter else None
-    return Start(base, variant, ChatTokenizer(tokenizer), attached, adapter, tuple(notes))
+    name = settings.adapter or ""
+    parents = (name.removeprefix("run:"),) if name.startswith("run:") else ()
+    return Start(base, variant, ChatTokenizer(tokenizer), attached, adapter, tuple(notes), parents)
 
 
 def variant_of(model: str, tokenizer: Any) -> Variant:

@@ -35,9 +35,10 @@ except ImportError as error:
 
 SAVE_EVERY = 4
 Rows = TypeVar("Rows", bound=Sized)
+# What takes the memory of a training, by the section of the settings that it is.
 LOWER = (
-    "tune.batch_size, tune.max_tokens or tune.layers, or keep less with --set "
-    "tune.running.gradient_checkpointing=true"
+    "{0}.batch_size, {0}.max_tokens or {0}.layers, or keep less with --set "
+    "{0}.running.gradient_checkpointing=true"
 )
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -46,9 +47,9 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 class Training(Generic[Rows]):
     """What one training run needs; `rows` are encoded for what is trained.
 
-    Of SFT alone: `weights` of the loss; `start`, the adapter that it goes on from; `full`, where
-    all weights are trained; `probe`, rows kept aside with the base's own answers, on which
-    KL(base || tuned) is held to `kl_budget`.
+    `start` is the adapter that it goes on from, `section` where its settings stand. Of SFT alone:
+    `weights` of the loss; `full`, where all weights are trained; `probe`, rows kept aside with the
+    base's own answers, on which KL(base || tuned) is held to `kl_budget`.
     """
 
     base: Path
@@ -61,6 +62,7 @@ class Training(Generic[Rows]):
     full: bool = False
     probe: Encoded | None = None
     kl_budget: float | None = None
+    section: str = "tune"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -120,7 +122,7 @@ def run(trainer: Any, training: Training[Any], start: Path | None) -> list[Path]
     try:
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
-        raise _said(error) from error
+        raise training_error(error, LOWER.format(training.section)) from error
     return epoch_checkpoints(training.folder, training.steps_per_epoch)
 
 
@@ -275,7 +277,8 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
         if not math.isfinite(loss):
             raise SelarasError(
                 f"the loss is {loss} at step {state.global_step}: lower the learning rate "
-                f"(--set tune.learning_rate={self.training.settings.learning_rate / 4:g})"
+                f"(--set {self.training.section}.learning_rate="
+                f"{self.training.settings.learning_rate / 4:g})"
             )
         speed = self.live.logged(state)
         self.task.advance(
@@ -307,10 +310,6 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
 
 def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
-
-
-def _said(error: Exception) -> SelarasError:
-    return training_error(error, LOWER)
 
 
 def training_error(error: Exception, lower: str) -> SelarasError:
