@@ -260,6 +260,8 @@ def test_calibrate_holds_the_judge_against_labels(run, project: Path) -> None:
     file.write_text("".join(json.dumps(label) + "\n" for label in labels))
     run("eval", "shut")  # a newer run, which holds none of these rows
     (told,) = value(run("calibrate", str(file), "--json"))["calibrations"]
+    assert value(run("calibrate", str(file), "shut", "--json"))["calibrations"] == [told]
+    assert "no run 'nobody'" in run("calibrate", str(file), "nobody").stderr
     assert told["run"] == system["run"]
     assert told["sensitivity"]["value"] == 1.0
     assert not told["calibrated"]

@@ -139,9 +139,24 @@ def test_parts_of_text_are_one_text_and_nulls_are_nothing() -> None:
     assert server.asked == [asking("the butler", stream=False)]
 
 
-def test_a_megabyte_is_answered_or_refused_and_never_cut() -> None:
-    got = ask(Server(), asking("word " * 210_000))
-    assert (got.status, got.error["type"]) == (503, "guard_error")
+def test_more_than_a_megabyte_of_text_is_too_large_and_never_cut() -> None:
+    server = Server()
+    half = ["a" * (1 << 19), "b" * (1 << 19)]
+    turns = [{"role": role, "content": text}
+             for role, text in zip(("user", "assistant"), half, strict=True)]  # fmt: skip
+    for body in (asking("a" * (1 << 20 | 1)), {"model": "tiny", "messages": turns}):
+        got = ask(server, body)
+        assert (got.status, got.error["type"]) == (413, "invalid_request_error")
+        assert (got.error["code"], got.error["param"]) == ("too_large", "messages")
+    assert server.asked == []
+    assert ask(server, asking("a" * (1 << 20))).status == 200
+
+
+def test_an_empty_text_has_nothing_to_check_and_passes() -> None:
+    for content in ("", " \n", []):
+        server = Server()
+        assert ask(server, asking(content)).status == 200, content
+        assert len(server.asked) == 1
 
 
 @given(st.text())

@@ -126,6 +126,20 @@ def test_what_is_too_long_is_an_error() -> None:
     assert Guard("g", (RULES,)).check_query("a" * (1 << 20 | 1)).action == "error"
 
 
+def test_about_an_empty_text_no_stage_is_asked() -> None:
+    @dataclass(frozen=True)
+    class Down(Marked):
+        def check(self, materials: Sequence[Material]) -> list[tuple[Score, ...]]:
+            raise RuntimeError("down")
+
+    guard = Guard("g", (Down(),))
+    assert guard.check_query(" \n").allowed
+    assert guard.check_response("q", "").allowed
+    assert guard.check_response("q", "", ["{}"]).action == "error"
+    # Signs that nobody sees are signs.
+    assert guard.check_query("\u200b").action == "error"
+
+
 @given(st.text(max_size=300))
 @settings(max_examples=60, deadline=None)
 def test_any_text_has_an_outcome(text: str) -> None:

@@ -28,7 +28,9 @@ def calibrate(
     ],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Evaluations; by default those that hold most of the labelled rows."),
+        typer.Argument(
+            help="Runs or Systems; by default the runs that hold most of the labelled rows."
+        ),
     ] = None,
     axis: Annotated[
         str, typer.Option(help="What was labelled: refusal or response_harm.")
@@ -124,13 +126,10 @@ def _calibrate(
     project: "Project", known: "list[Label]", path: Path, runs: list[str] | None, axis: str,
     as_json: bool,
 ) -> None:  # fmt: skip
-    from selaras.evaluate import read_evaluation
     from selaras.evaluate.calibration import calibrate as calibrated
     from selaras.evaluate.calibration import labelled_runs, write_calibration
 
-    chosen = (
-        [read_evaluation(project, run) for run in runs] if runs else labelled_runs(project, known)
-    )
+    chosen = labelled_runs(project, known, runs or ())
     found = [calibrated(one, known, axis) for one in chosen]
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     written = [write_calibration(project, one, files) for one in found]

@@ -20,6 +20,7 @@ from selaras.cli.guard_serve import MAIN, serve
 
 if TYPE_CHECKING:
     from selaras.safeguard.checking import Checked
+    from selaras.safeguard.guard import Guard
 
 GuardOption = Annotated[
     str, typer.Option("--guard", help="The guard's file in the project.", show_default=True)
@@ -102,6 +103,9 @@ def check(
         bool,
         typer.Option("--attacks", help="Ask a file's malicious rows under each attack instead."),
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a file's rows and outcomes to this page.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a text, or every row of a JSONL file (query, turns, response), by a guard.
@@ -110,31 +114,33 @@ def check(
     own stages ask. With --attacks it says which attacks get past which stage.
     """
     from selaras.core.errors import InputError
-    from selaras.safeguard.attacking import attack_guard
-    from selaras.safeguard.checking import check_file, check_text, rows_of
+    from selaras.safeguard.checking import check_rows, check_text, rows_of
     from selaras.safeguard.spec import open_guard
 
     project = open_project_at(folder)
     opened = open_guard(project, guard)
     path = Path(given)
     is_file = len(given) < 4096 and "\n" not in given and path.suffix == ".jsonl"
+    for option, wanted in (("--attacks", attacks), ("--html", html is not None)):
+        if wanted and not is_file:
+            raise InputError(f"{option} needs rows", fix="give a .jsonl file of rows")
     if attacks:
-        if not is_file:
-            raise InputError("--attacks needs rows", fix="give a .jsonl file of rows")
-        with showing(as_json) as progress:
-            under = attack_guard(opened, rows_of(path), progress)
-        if as_json:
-            figures = [each.to_dict() for each in under]
-            print_json({"guard": opened.fingerprint, "attacks": figures})
-            return
-        from selaras.cli.render_guard import print_attacks
-
-        print_attacks(under)
+        _attack(opened, path, as_json)
         return
     with showing(as_json) as progress:
-        found = (
-            check_file(opened, path, progress) if is_file else [check_text(opened, given, response)]
-        )
+        if is_file:
+            rows = rows_of(path)
+            found = check_rows(opened, rows, progress)
+        else:
+            rows, found = [], [check_text(opened, given, response)]
+    if html is not None:
+        from selaras.core.files import write_text
+        from selaras.report.guard_check_html import render_checked
+
+        sealed = path.resolve().is_relative_to(project.holdout.resolve())
+        texts = {} if sealed else {row.id: row for row in rows}
+        write_text(html, render_checked(found, texts, opened.name, path.name))
+        say(f"wrote {html}")
     if as_json:
         print_json(_as_json(opened.fingerprint, found))
         return
@@ -144,6 +150,20 @@ def check(
     read = {side for stage in opened.stages for side in stage.sides}
     for side in {one.side for each in found for one in each.outcomes} - read:
         say(f"no stage of this guard reads the {side} side: nothing of it was checked")
+
+
+def _attack(guard: "Guard", path: Path, as_json: bool) -> None:
+    from selaras.safeguard.attacking import attack_guard
+    from selaras.safeguard.checking import rows_of
+
+    with showing(as_json) as progress:
+        under = attack_guard(guard, rows_of(path), progress)
+    if as_json:
+        print_json({"guard": guard.fingerprint, "attacks": [each.to_dict() for each in under]})
+        return
+    from selaras.cli.render_guard import print_attacks
+
+    print_attacks(under)
 
 
 def _as_json(fingerprint: str, found: "list[Checked]") -> dict[str, Any]:

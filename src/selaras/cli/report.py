@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Evaluations; by default the newest of each System on one suite."),
+        typer.Argument(help="Runs or Systems; by default the newest of each System on one suite."),
     ] = None,
     folder: ProjectOption = Path(),
     out: Annotated[Path | None, typer.Option("--out", help="Write the page here.")] = None,
@@ -37,12 +37,10 @@ def report(
     from selaras.report import write_report
 
     project = open_project_at(folder)
-    ids = runs or stage.newest_together(project)
     if opened is not None:
         say(f"{len(stage.open_rows(project, opened))} sealed rows are open; they count no more")
-    say(
-        f"wrote {write_report(project, [stage.read_evaluation(project, r) for r in ids], path=out)}"
-    )
+    found = stage.runs_named(project, runs or stage.newest_together(project))
+    say(f"wrote {write_report(project, found, path=out)}")
 
 
 @command

@@ -148,11 +148,13 @@ def calibrate(
     )
 
 
-def labelled_runs(project: Project, labels: Sequence[Label]) -> list[Evaluation]:
+def labelled_runs(
+    project: Project, labels: Sequence[Label], names: Sequence[str] = ()
+) -> list[Evaluation]:
     """Return the evaluation of each System with labels that holds most of the labelled rows.
 
-    The newest one among equals. Raises InputError where the labels are of no System that was
-    measured.
+    The newest one among equals; with `names`, those runs, and of the Systems among them the same.
+    Raises InputError where the labels are of no System that was measured.
     """
     asked = {label.system for label in labels}
     rows = {label.row for label in labels}
@@ -171,6 +173,9 @@ def labelled_runs(project: Project, labels: Sequence[Label]) -> list[Evaluation]
             f"the labels are of {', '.join(sorted(asked)[:3])}, which no finished evaluation is of",
             fix="name a System, its fingerprint or a run under system",
         )
+    by_name = {found.name: found for _, found in best.values()}
+    if names:
+        return [by_name.get(name) or read_evaluation(project, name) for name in names]
     return [found for _, found in best.values()]
 
 

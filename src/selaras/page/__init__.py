@@ -23,6 +23,7 @@ from selaras.page.chart import (
     spreads,
     tradeoff,
 )
+from selaras.page.filters import Filters, filters
 from selaras.page.html import Child, Markup, element, escape, join, untrusted, visible
 from selaras.page.shell import Program, page, read_again
 from selaras.page.table import (
@@ -40,6 +41,7 @@ __all__ = [
     "Child",
     "CountCell",
     "Curve",
+    "Filters",
     "HeatCell",
     "Markup",
     "Place",
@@ -52,6 +54,7 @@ __all__ = [
     "curves",
     "element",
     "escape",
+    "filters",
     "heat",
     "interval_bars",
     "interval_text",

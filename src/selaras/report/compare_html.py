@@ -1,12 +1,6 @@
-"""`selaras compare --html`: Systems side by side, row by row, flips first, with filters.
-
-The filters are radio buttons and style rules made of numbers: nothing runs on the page, so its
-Content-Security-Policy stays as strict as that of a report. Where a browser does not know `:has`,
-every row is shown.
-"""
+"""`selaras compare --html`: Systems side by side, row by row, flips first, with filters."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from selaras.core.records import Expected, Query
@@ -14,7 +8,18 @@ from selaras.evaluate import Evaluation
 from selaras.evaluate.cells import compare_cells
 from selaras.evaluate.compare import changed_between
 from selaras.evaluate.flips import rank_of
-from selaras.page import Child, Markup, element, join, page, signed_points, table, untrusted
+from selaras.page import (
+    Child,
+    Filters,
+    Markup,
+    element,
+    filters,
+    join,
+    page,
+    signed_points,
+    table,
+    untrusted,
+)
 from selaras.report import html_figures
 from selaras.report.html_showcase import VERDICTS, WISHES
 from selaras.report.model import Measured, measured
@@ -32,12 +37,6 @@ _FACETS: dict[str, Callable[[SideRow], tuple[str, ...]]] = {
     "Text": lambda side: ("shown" if side.query else "not shown",),
 }
 STYLE = """
-.filters { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; margin: 0 0 1.4rem; }
-.filters fieldset { border: 0; margin: 0; padding: 0; min-width: 0; max-width: 100%; }
-.filters legend { font: 600 .85rem/1.5 var(--sans); padding: 0; color: var(--muted); }
-.filters label { display: inline-block; font-weight: 400; margin: 0 .9rem .2rem 0;
-  cursor: pointer; }
-.filters input { margin: 0 .35em 0 0; accent-color: var(--link); }
 .side { border-top: 1px solid var(--rule); padding: .9rem 0; break-inside: avoid; }
 .side h3 { margin: 0 0 .3rem; font: 600 .95rem/1.5 var(--sans); overflow-wrap: anywhere; }
 .side .answers { display: grid; gap: .6rem 2rem;
@@ -57,11 +56,7 @@ def render_comparison(
     found = measured(evaluations)
     rows = side_by_side(found.evaluations, texts)
     shown = rows[:MOST_ROWS]
-    facets = {
-        name: options
-        for name, of in _FACETS.items()
-        if len(options := list(Counter(value for side in shown for value in of(side)).items())) > 1
-    }
+    facets = filters({name: [of(side) for side in shown] for name, of in _FACETS.items()}, "side")
     warned = [element("p", text, class_="warning") for text in _warnings(found)]
     figures = [html_figures.main_table(found, {})]
     if found.comparisons:
@@ -84,7 +79,7 @@ def render_comparison(
         lede=lede,
         nav=element("ul", *nav),
         footer="Made by Selaras. This page loads nothing and runs nothing.",
-        style=STYLE + _rules(facets),
+        style=STYLE + facets.style,
     )
 
 
@@ -117,14 +112,14 @@ def opened(evaluations: Sequence[Evaluation], texts: Mapping[str, Query]) -> Mar
         "Sealed rows that were opened to be read, drawn by the seal and not by anybody. They are "
         "spent: no figure above counts them.",
     )
-    return join([said, *(_side(side, labels, {}) for side in side_by_side(only, texts))])
+    return join([said, *(_side(side, "side", labels) for side in side_by_side(only, texts))])
 
 
 def _rows(
     found: Measured,
     rows: Sequence[SideRow],
     shown: Sequence[SideRow],
-    facets: Mapping[str, Sequence[tuple[str, int]]],
+    facets: Filters,
 ) -> Markup:
     labels = [line.label for line in found.lines]
     said = f"Those that changed from {labels[0]} come first, the worse ones before the better ones."
@@ -143,46 +138,12 @@ def _rows(
     if len(shown) < len(rows):
         parts.append(element("p", f"The first {len(shown):,} of {len(rows):,} rows are shown; "
                              "the rest is in --export FILE.csv.", class_="note"))  # fmt: skip
-    parts.append(_filters(facets))
-    parts += [_side(side, labels, facets) for side in shown]
+    parts.append(facets.choices)
+    parts += [_side(*pair, labels) for pair in zip(shown, facets.classes, strict=True)]
     return join(parts)
 
 
-def _filters(facets: Mapping[str, Sequence[tuple[str, int]]]) -> Markup:
-    sets = []
-    for place, (name, options) in enumerate(facets.items()):
-        choices = [_choice(place, "all", "all", checked=True)]
-        choices += [
-            _choice(place, str(number), f"{value} ({count:,})", checked=False)
-            for number, (value, count) in enumerate(options)
-        ]
-        sets.append(element("fieldset", element("legend", name), *choices))
-    return element("div", *sets, class_="filters", role="group", aria_label="Show only")
-
-
-def _choice(place: int, option: str, text: str, *, checked: bool) -> Markup:
-    button = element("input", type="radio", name=f"facet-{place}", id=f"facet-{place}-{option}",
-                     checked=checked)  # fmt: skip
-    return element("label", button, text)
-
-
-def _rules(facets: Mapping[str, Sequence[tuple[str, int]]]) -> str:
-    """Return a rule for each option: where it is chosen, rows without it are not displayed."""
-    return "".join(
-        f"main:has(#facet-{place}-{number}:checked) .side:not(.f{place}-{number})"
-        " { display: none; }\n"
-        for place, options in enumerate(facets.values())
-        for number in range(len(options))
-    )
-
-
-def _side(
-    side: SideRow, labels: Sequence[str], facets: Mapping[str, Sequence[tuple[str, int]]]
-) -> Markup:
-    marks = []
-    for place, (name, options) in enumerate(facets.items()):
-        numbers = {value: number for number, (value, _) in enumerate(options)}
-        marks += [f"f{place}-{numbers[value]}" for value in _FACETS[name](side)]
+def _side(side: SideRow, class_: str, labels: Sequence[str]) -> Markup:
     row = side.row
     wish = WISHES[Expected(row.expected)] if row.expected else ""
     facts = [row.kind.replace("_", "-"), wish, *row.policies, row.use_case or ""]
@@ -193,7 +154,7 @@ def _side(
     asked = _asked(side.query) if side.query else None
     answers = [_answer(side, place, label) for place, label in enumerate(labels)]
     whole = [head, about, asked, element("div", *answers, class_="answers")]
-    return element("article", *whole, class_=" ".join(["side", *marks]))
+    return element("article", *whole, class_=class_)
 
 
 def _asked(query: Query) -> Markup:

@@ -35,9 +35,8 @@ def check_text(guard: Guard, text: str, response: str | None = None) -> Checked:
     return Checked("text", (outcome,))
 
 
-def check_file(guard: Guard, path: Path, progress: Progress = SILENT) -> list[Checked]:
-    """Return the outcomes of a file's rows, in their order; raises InputError for a bad row."""
-    rows = rows_of(path)
+def check_rows(guard: Guard, rows: Sequence[Query], progress: Progress = SILENT) -> list[Checked]:
+    """Return the outcomes of rows (see `rows_of`), in their order."""
     found: list[Checked] = []
     with progress.task("checking", len(rows)) as task:
         for start in range(0, len(rows), CHUNK):
@@ -58,7 +57,7 @@ def rows_of(path: Path) -> list[Query]:
 def _checked(guard: Guard, rows: Sequence[Query]) -> list[Checked]:
     talks = [talk_of_row(row) for row in rows]
     asked = guard.check_queries(talks)
-    pairs = [(i, text) for i, row in enumerate(rows) for text in _responses(row)]
+    pairs = [(i, text) for i, row in enumerate(rows) for text in responses_of_row(row)]
     said = guard.check_responses([talks[i] for i, _ in pairs], [text for _, text in pairs])
     own: list[list[Outcome]] = [[outcome] for outcome in asked]
     for (i, _), outcome in zip(pairs, said, strict=True):
@@ -72,7 +71,8 @@ def talk_of_row(row: Query) -> Conversation:
     return (*row.turns, Message(role="user", content=given))
 
 
-def _responses(row: Query) -> list[str]:
+def responses_of_row(row: Query) -> list[str]:
+    """Return the responses of a row that are checked, in the order of their outcomes."""
     if isinstance(row, Example):
         return [row.response] if row.response.strip() else []
     return [row.response_a, row.response_b] if isinstance(row, Preference) else []

@@ -15,6 +15,7 @@ from selaras.models.answer import TooLargeError, collected
 from selaras.safeguard.api import ChatRequest, RefusedError, argument_texts
 from selaras.safeguard.checks import Checks
 from selaras.safeguard.completion import Call, Head, Part, read_completion
+from selaras.safeguard.guard import LONGEST, given
 from selaras.safeguard.outcome import Outcome
 from selaras.safeguard.sse import MalformedError, json_bytes
 from selaras.safeguard.trace import Trace
@@ -35,7 +36,16 @@ class Exchange:
         self.conversation = self.request.conversation
 
     async def query(self) -> Outcome:
-        """Return the outcome of the query; raises RefusedError where it could not be checked."""
+        """Return the outcome of the query.
+
+        Raises RefusedError where there is more of it than a guard checks, or it could not be
+        checked.
+        """
+        if len(given(self.conversation)) > LONGEST:
+            raise RefusedError(
+                413, f"more text than is checked ({LONGEST:,} characters)",
+                "invalid_request_error", code="too_large", param="messages",
+            )  # fmt: skip
         begun = time.perf_counter()
         return self._settled(await self.checks.query(self.conversation), begun)
 

@@ -147,7 +147,10 @@ class Guard:
         )
 
     def check(self, materials: Sequence[Material]) -> list[Outcome]:
-        """Return the outcome of each material, in their order."""
+        """Return the outcome of each material, in their order; in an empty one is nothing to check.
+
+        No stage is asked about a text without any sign, and it is allowed.
+        """
         begun = time.perf_counter()
         scores: list[list[Score]] = [[] for _ in materials]
         faults: list[list[str]] = [[] for _ in materials]
@@ -159,6 +162,7 @@ class Guard:
                 i
                 for i, material in enumerate(materials)
                 if material.side in stage.sides
+                and material.text.strip()
                 and len(material.text) <= LONGEST
                 and not any(score.blocks for score in scores[i])
                 and (not stage.only_unsure or _asks_for_more(scores[i], faults[i]))
