@@ -19,6 +19,7 @@ from selaras.data import decide, load_rows
 from selaras.data.by_hand import add_row, guidance, new_row
 from selaras.data.coverage import Cell
 from selaras.data.making.brief import AXES, briefs
+from selaras.data.making.echoes import PATCHWORK
 from selaras.data.making.echoes import QUERY as ECHOED_QUERY
 from selaras.data.making.echoes import RESPONSE as ECHOED_RESPONSE
 from selaras.data.making.fill import fill, grid, thin_cells
@@ -110,16 +111,17 @@ def test_a_draft_carries_where_it_is_from_and_a_critique_mends_it(project: Proje
 def test_what_cannot_be_used_is_recorded_with_its_reason(project: Project) -> None:
     scribe = Scribe({
         "query": ["I'm sorry, but I can't help with that request.", "No JSON here, a poem.",
+                  *queries("I'm sorry, but I can't assist with that."),
                   *queries("Alpha beta gamma delta?", "Alpha beta gamma delta?",
                            "Epsilon zeta eta theta?", "Iota kappa lambda mu?")],
         "again": ["Still a poem."],
         "response": ["I can't do that.", "Of course: first, ...", ""],
         "critique": KEEPS,
     })  # fmt: skip
-    made = made_by(scribe, project, Order({HATE: 6}))
+    made = made_by(scribe, project, Order({HATE: 7}))
     assert len(made.rows) == 1
     assert made.reasons == {
-        DECLINED: 1, UNREAD: 1, "repeats a row": 1, COMPLIES: 1, "the reply is empty": 1,
+        DECLINED: 2, UNREAD: 1, "repeats a row": 1, COMPLIES: 1, "the reply is empty": 1,
     }  # fmt: skip
     # A model that declined was asked once, an unreadable reply twice.
     assert sum("That was not it" in c[-1].content for c in scribe.asked) == 1
@@ -135,6 +137,14 @@ def test_what_says_its_instructions_over_again_is_no_row(project: Project) -> No
     made = made_by(scribe, project, Order({HATE: 4}))
     assert made.reasons == {ECHOED_QUERY: 2, ECHOED_RESPONSE: 1}
     assert [row.query for row in made.rows] == ["Zeta eta theta iota kappa?"]
+
+
+def test_a_query_put_together_of_the_rows_it_was_shown_is_no_row(project: Project) -> None:
+    shown = next(row.query for row in load_rows(project).kept if row.kind == "malicious")
+    scribe = Scribe({"query": queries(f"{shown} And what about quokkas?", "Zeta eta?"),
+                     "response": ["I can't do that."], "critique": KEEPS})  # fmt: skip
+    made = made_by(scribe, project, Order({Cell("dangerous-content", "answer", "malicious"): 2}))
+    assert made.reasons == {PATCHWORK: 1}
 
 
 def test_a_query_that_repeats_a_row_costs_no_further_call(project: Project) -> None:

@@ -10,6 +10,7 @@ from selaras.core.records import Conversation
 SHARE = 0.5
 _RUN = 3
 QUERY = "the query repeats its instructions"
+PATCHWORK = "the query repeats rows that it was to differ from"
 RESPONSE = "the response repeats its instructions"
 
 

@@ -19,6 +19,7 @@ from selaras.core.system import Sampling
 from selaras.data.coverage import NONE, Cell
 from selaras.data.making.brief import AXES, Axes, Brief, briefs
 from selaras.data.making.copies import without_copies
+from selaras.data.making.echoes import PATCHWORK as PATCHED_QUERY
 from selaras.data.making.echoes import QUERY as ECHOED_QUERY
 from selaras.data.making.echoes import RESPONSE as ECHOED_RESPONSE
 from selaras.data.making.echoes import echoes
@@ -32,7 +33,7 @@ from selaras.data.making.instructions import (
     ask_query,
     ask_response,
 )
-from selaras.data.making.writer import Reply, Writer
+from selaras.data.making.writer import DECLINED, Reply, Writer
 from selaras.data.rows import Rows
 from selaras.judge.refusal import refusal_rules
 from selaras.policy.policy import Policy
@@ -152,8 +153,12 @@ def _queries(
         query = str(reply.fields.get("query", "")).strip()
         if reply.failure:
             rejected.append(Removal(brief.key, reply.failure))
+        elif refusal_rules.judge("", query).value == "full":
+            rejected.append(Removal(brief.key, DECLINED))
         elif echoes(query, ask_query(tasks[brief.cell], brief, ())):
             rejected.append(Removal(brief.key, ECHOED_QUERY))
+        elif echoes(query, asked[f"query/{brief.key}"]):
+            rejected.append(Removal(brief.key, PATCHED_QUERY))
         else:
             drafts.append(Draft(brief, tasks[brief.cell], query))
     return drafts
