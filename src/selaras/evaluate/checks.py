@@ -2,7 +2,7 @@
 
 The project's own are JSON Lines; `capability: FORMAT:FILE` in selaras.yaml reads published files
 (`gsm8k`, `ifeval`, `bbh`). Asked without worked examples, so that figures are not those of papers;
-between two Systems they are alike. A third of them is for choosing (development rows, a tuning's
+between two Systems they are alike. A quarter of them is for choosing (development rows, a tuning's
 points), the others are what sealed evaluations report: the best of many points on some checks would
 flatter on the same ones.
 """
@@ -78,7 +78,7 @@ Check = ChoiceCheck | Generated
 _CHECK: TypeAdapter[Check] = TypeAdapter(Annotated[Check, Field(discriminator="type")])
 Part = Literal["choosing", "reported"]
 # One check in so many is chosen by; a file of fewer than UNDIVIDED is too small to divide.
-CHOOSING_IN, UNDIVIDED = 3, 30
+CHOOSING_IN, UNDIVIDED = 4, 30
 _TYPES = {"choice", "exact", "number", "final", "rules"}
 
 
