@@ -210,13 +210,13 @@ def test_the_parts_are_a_quarter_and_the_rest_before_rows_are_limited_and_few_se
     rows = [{"question": f"{n} + 0?", "answer": f"So #### {n}"} for n in range(300)]
     folder = Path(load.root)
     write_jsonl(folder / "a.jsonl", rows)
-    load("gsm8k:a.jsonl", capability_rows=60)
+    load("gsm8k:a.jsonl", capability_rows=50)
     project = open_project(folder)
     choosing, reported = (load_checks(project, part) for part in ("choosing", "reported"))
-    assert (len(choosing), len(reported)) == (60, 60)
+    assert (len(choosing), len(reported)) == (50, 50)
     assert not {check.id for check in choosing} & {check.id for check in reported}
     load("gsm8k:a.jsonl")
-    assert 60 < len(load_checks(open_project(folder), "choosing")) < 95
+    assert 50 < len(load_checks(open_project(folder), "choosing")) < 95
     write_jsonl(folder / "a.jsonl", rows[:29])
     few = open_project(folder)
     assert load_checks(few, "choosing") == load_checks(few, "reported") == load_checks(few)
