@@ -3,12 +3,13 @@
     python benchmarks/salience_tools.py TOOL JOB.json OUT.json
 
 A job names a model's folder and prompts: pieces of text (a segment's number, or None), the whole
-prompt, a response. A tool returns for each prompt its scores a segment or a token, seconds and
-forwards; loading is not timed. Written against the peers' documented interfaces. This file imports
-nothing of ours.
+prompt, a response. A tool returns for each prompt its scores a segment or a token, its forwards,
+CPU and wall seconds (threads and children included); loading is not timed. Written against the
+peers' documented interfaces. This file imports nothing of ours.
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -16,6 +17,17 @@ from pathlib import Path
 from typing import Any
 
 Found = dict[str, Any]
+
+
+def clock() -> tuple[float, float]:
+    """Return the wall's time and the CPU time that this process and its children have used."""
+    return time.perf_counter(), sum(os.times()[:4])
+
+
+def since(begun: tuple[float, float]) -> Found:
+    """Return what passed since a time."""
+    wall, cpu = clock()
+    return {"seconds": wall - begun[0], "cpu_seconds": cpu - begun[1]}
 
 
 def _hf(folder: str) -> tuple[Any, Any]:
@@ -42,10 +54,10 @@ def captum_ablation(job: Found) -> list[Found]:
             template += "{}" if own else piece["text"].replace("{", "{{").replace("}", "}}")
             values += [piece["text"]] if own else []
         given = TextTemplateInput(template, values=values, baselines=[""] * len(values))
-        begun = time.perf_counter()
+        begun = clock()
         made = attributing.attribute(given, target=prompt["response"], forward_in_tokens=False)
         found.append({"segments": made.seq_attr.tolist(), "forwards": len(values) + 1,
-                      "seconds": time.perf_counter() - begun})  # fmt: skip
+                      **since(begun)})  # fmt: skip
     return found
 
 
@@ -59,16 +71,16 @@ def captum_gradient(job: Found) -> list[Found]:
     found = []
     for prompt in job["prompts"]:
         given = TextTokenInput(prompt["text"], tokenizer)
-        begun = time.perf_counter()
+        begun = clock()
         made = attributing.attribute(given, target=prompt["response"])
         found.append({"tokens": {"input": made.seq_attr.tolist()},
                       "forwards": len(prompt["response_ids"]),
-                      "seconds": time.perf_counter() - begun})  # fmt: skip
+                      **since(begun)})  # fmt: skip
     return found
 
 
 def inseq_gradient(job: Found) -> list[Found]:
-    """inseq: input x gradient and the gradient's norm a target token, summed."""
+    """inseq: input x gradient of each target token's log-probability, summed."""
     import inseq
     import torch
 
@@ -76,16 +88,16 @@ def inseq_gradient(job: Found) -> list[Found]:
     model = inseq.load_model(job["folder"], "input_x_gradient", device="cpu")
     found = []
     for prompt in job["prompts"]:
-        begun = time.perf_counter()
+        begun = clock()
         out = model.attribute(
-            prompt["text"], prompt["text"] + prompt["response"], attributed_fn="crossentropy",
-            show_progress=False, skip_special_tokens=False,
+            prompt["text"], prompt["text"] + prompt["response"], attributed_fn="probability",
+            logprob=True, show_progress=False, skip_special_tokens=False,
         )  # fmt: skip
         made = out.sequence_attributions[0].target_attributions
         each = made.nan_to_num(0).sum(-1) if made.dim() == 3 else made.nan_to_num(0)
-        tokens = (-each.sum(-1))[: len(prompt["ids"])].tolist()
+        tokens = each.sum(-1)[: len(prompt["ids"])].tolist()
         found.append({"tokens": {"input": tokens}, "forwards": len(prompt["response_ids"]),
-                      "seconds": time.perf_counter() - begun})  # fmt: skip
+                      **since(begun)})  # fmt: skip
     return found
 
 
@@ -124,15 +136,15 @@ def context_cite(job: Found) -> list[Found]:
         given = Given(parts)
         citer = ContextCiter(
             model, tokenizer, given.context, "", prompt_template="{context}{query}",
-            partitioner=given, num_ablations=job["masks"], batch_size=job["masks"],
+            partitioner=given, num_ablations=job["masks"],
         )  # fmt: skip
         # The response is given, not generated: its place in the cache of the public class.
         citer._cache["output"] = citer._get_prompt_ids(return_prompt=True)[1] + prompt["response"]
-        begun = time.perf_counter()
+        begun = clock()
         start, end = prompt["target"]
         scores = citer.get_attributions(start, end, verbose=False)
         found.append({"segments": scores.tolist(), "forwards": job["masks"],
-                      "seconds": time.perf_counter() - begun})  # fmt: skip
+                      **since(begun)})  # fmt: skip
     return found
 
 
@@ -159,12 +171,12 @@ def lit_gradient(job: Found) -> list[Found]:
         many = len(prompt["ids"])
         mask = [0] * many + [1] * len(prompt["response_ids"])
         given = {"prompt": prompt["text"], "target": prompt["response"], "target_mask": mask}
-        begun = time.perf_counter()
+        begun = clock()
         (made,) = salience.predict_minibatch([given])
-        seconds = time.perf_counter() - begun
+        cost = since(begun)
         tokens = {"l2": made["grad_l2"][:many].tolist(),
                   "input": (-made["grad_dot_input"][:many]).tolist()}  # fmt: skip
-        found.append({"tokens": tokens, "forwards": 1, "seconds": seconds})
+        found.append({"tokens": tokens, "forwards": 1, **cost})
     return found
 
 

@@ -1,6 +1,7 @@
 """`selaras debug` on the tiny model: the issue's JSON form, pages, rows, bad input as one line."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,26 @@ def test_rows_are_aggregated_and_findings_written(project: Path) -> None:
     assert lines == found["findings"]
 
 
+def test_faithfulness_measures_methods_on_planted_evidence(
+    project: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    wide = shutil.copytree(tiny_folder, tmp_path / "wide")  # the prompts pass the tiny context
+    config = json.loads((wide / "config.json").read_text())
+    write_text(wide / "config.json", json.dumps({**config, "max_position_embeddings": 2048}))
+    asked = ["faithfulness", "--model", f"hf:{wide}", "--prompts", "2", "--masks", "8",
+             "--methods", "gradient,leave-one-out"]  # fmt: skip
+    done = run(project, *asked, "--json")
+    assert done.exit_code == 0, done.output
+    found = {each["method"]: each for each in json.loads(done.stdout)["methods"]}
+    assert list(found) == ["length", "recency", "random", "gradient", "leave-one-out"]
+    exact = found["leave-one-out"]
+    assert (exact["prompts"], len(exact["lds_each"])) == (2, 2)
+    assert exact["drop_at_1"] >= max(each["drop_at_1"] for each in found.values())
+    shown = run(project, *asked).output
+    assert f"leave-one-out{exact['lds']:>9.2f}{exact['drop_at_1']:>8.2f}" in shown
+    assert run(project, *asked[:3], "--methods", "magic", "--prompts", "1").exit_code == 2
+
+
 def test_sealed_rows_are_not_read(project: Path) -> None:
     with pytest.raises(SealError):
         chosen_rows(open_project(project), project / "holdout" / "rows.jsonl", 5, 0)
@@ -87,7 +108,8 @@ def test_sealed_rows_are_not_read(project: Path) -> None:
     ("r1", "--response", "Yes", "--target", "no"), ("nobody",), (), ("r1", "--input", "x"),
     ("r1", "--response", "Yes", "--unit", "chapter"), ("r1", "--response", "Yes", "--regex", "("),
     ("r1", "--response", "Yes", "--method", "magic"), ("r1", "--label", "safe"),
-    ("r1", "--response", "word " * 400), ("--rows", "no-such.jsonl"),
+    ("r1", "--response", "word " * 400), ("--input", "word " * 400, "--system", "base"),
+    ("--rows", "no-such.jsonl"),
 ])  # fmt: skip
 def test_bad_input_gets_one_line(project: Path, arguments: tuple[str, ...]) -> None:
     done = run(project, "explain", *arguments)

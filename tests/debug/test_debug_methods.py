@@ -26,7 +26,7 @@ from selaras.debug.faithfulness import spearman
 from selaras.debug.forward import _kept, _plain, chunks_of
 from selaras.debug.gradient import embeddings, gradients
 from selaras.debug.integrated import baseline
-from selaras.debug.leave_one_out import joint_loss
+from selaras.debug.leave_one_out import joint_loss, one_out
 from selaras.debug.probe import Cost, Rows, identity_of, prepared, values
 from selaras.debug.segments import PromptView
 from selaras.debug.surrogate import fit
@@ -115,19 +115,45 @@ def test_a_map_that_knows_nothing_says_so() -> None:
     assert found.figures.hold == pytest.approx(6.0)
 
 
-def test_ablations_by_trie_are_those_of_plain_forwards(model) -> None:
+@pytest.mark.parametrize("more", [0.0, 99.0])  # by the trie, in large batches
+@pytest.mark.parametrize("unit", ["sentence", "word"])
+def test_ablations_are_those_of_plain_forwards(model, monkeypatch, more: float, unit: str) -> None:
+    from selaras.debug import forward
+
+    monkeypatch.setattr(forward, "MORE", more)
     probe = probe_of(model, against=("No.",))
-    for unit in ("sentence", "word"):
-        segments = ablatable(cut(probe.view, unit))
-        rows = np.random.default_rng(1).random((12, len(segments))) < 0.6
-        rows[0], rows[1] = True, False
-        found = probe.ask(segments, rows)
-        chunks = chunks_of(probe.view.tokens.ids, [s.tokens for s in segments])
-        for r, response in enumerate(probe.target.responses):
-            for row, got in zip(rows, found[r], strict=True):
-                with torch.inference_mode():
-                    expected = _plain(model.model, _kept(chunks, row), response.ids)
-                np.testing.assert_allclose(got, expected, atol=2e-5)
+    segments = ablatable(cut(probe.view, unit))
+    rows = np.random.default_rng(1).random((12, len(segments))) < 0.6
+    rows[0], rows[1], rows[2:7] = True, False, one_out(len(segments))[[1, 2, 4, 5, -1]]
+    found = probe.ask(segments, rows)
+    chunks = chunks_of(probe.view.tokens.ids, [s.tokens for s in segments])
+    for r, response in enumerate(probe.target.responses):
+        for row, got in zip(rows, found[r], strict=True):
+            with torch.inference_mode():
+                expected = _plain(model.model, _kept(chunks, row), response.ids)
+            np.testing.assert_allclose(got, expected, atol=2e-5)
+
+
+def test_leave_one_out_reads_half_of_the_tokens_in_large_batches(model, monkeypatch) -> None:
+    from selaras.debug import forward
+
+    read = []
+    run = forward._run
+
+    def counted(model, cache, rows, ids, *rest, **more):
+        read.append(ids.numel())
+        return run(model, cache, rows, ids, *rest, **more)
+
+    monkeypatch.setattr(forward, "_run", counted)
+    probe = probe_of(model)
+    segments = ablatable(cut(probe.view, "word"))
+    rows = one_out(len(segments))
+    probe.ask(segments, rows)
+    *prompts, response = read
+    many = len(probe.view.tokens.ids) - 1
+    assert response == len(rows) * len(probe.target.responses[0].ids)
+    assert sum(prompts) < 0.65 * len(rows) * many
+    assert len(prompts) < len(rows) / 2
 
 
 def test_pieces_of_cache_and_logits_change_nothing(model, monkeypatch) -> None:
@@ -241,3 +267,21 @@ def test_designs_and_ranks() -> None:
     assert value(target, [np.log([[0.5, 0.25]])]) == pytest.approx(np.log(0.25))
     assert logit(target, np.log([0.25])) == pytest.approx(np.log(1 / 3))
     assert np.isfinite(logit(target, np.zeros(1))).all()
+
+
+def test_a_sliding_window_changes_nothing(tmp_path: Path, monkeypatch) -> None:
+    from selaras.debug import forward
+    from tiny import make_tiny_gemma
+
+    gemma = prepared(open_tiny(make_tiny_gemma(tmp_path / "gemma")))
+    probe = probe_of(gemma)
+    assert len(probe.view.tokens.ids) > 64  # the window
+    segments = ablatable(cut(probe.view, "sentence"))
+    rows = one_out(len(segments))[:5]
+    chunks = chunks_of(probe.view.tokens.ids, [s.tokens for s in segments])
+    response = probe.target.responses[0].ids
+    with torch.inference_mode():
+        expected = np.stack([_plain(gemma.model, _kept(chunks, row), response) for row in rows])
+    for more in (0.0, 99.0):
+        monkeypatch.setattr(forward, "MORE", more)
+        np.testing.assert_allclose(probe_of(gemma).ask(segments, rows)[0], expected, atol=2e-5)

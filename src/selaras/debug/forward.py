@@ -4,7 +4,9 @@ Deleting a segment takes its tokens out; what stays is read as if it had been wr
 without gaps). Rows of masks are walked as a trie: level by level, a segment's tokens are run once
 for every distinct beginning, all of them in one batch without padding, and dropped segments leave
 masked places in the cache. So leave-one-out costs half of its tokens and the template's beginning
-is read once; exact in every architecture whose layers keep keys and values of all positions (full
+is read once. Rows that drop little leave the trie few beginnings to share and its batches small:
+they are read from their first difference on, in few large batches, with what they drop hidden.
+Both are exact in every architecture whose layers keep keys and values of all positions (full
 or sliding attention; the mask is ours). Others are run row by row. Logits are made at the
 response's places only, in pieces, and kept as one number a token.
 """
@@ -23,6 +25,8 @@ Ids = Sequence[int]
 Rows = NDArray[np.bool_]
 CACHE_BYTES = 1 << 30  # of keys and values in one batch
 LOGITS = 1 << 24  # numbers of logits held at once
+ENOUGH = 192  # tokens in a batch from where on larger ones are hardly faster on a processor
+MORE = 1.4  # as many tokens as the trie's may be read in large batches instead of small ones
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -69,13 +73,14 @@ class _Places(transformers.DynamicCache):  # type: ignore[misc]
         """Return how many places are filled."""
         return self.at
 
-    def fork(self, parent: int, child: int) -> None:
-        """Copy a row's beginning."""
+    def fork(self, parent: int, children: Any) -> None:
+        """Copy a row's beginning to others."""
         for tensors in (self.keys, self.values):
             for tensor in tensors:
-                tensor[child, :, : self.at] = tensor[parent, :, : self.at]
-        for tensor in (self.held, self.position, self.count):
-            tensor[child] = tensor[parent]
+                tensor[children, :, : self.at] = tensor[parent, :, : self.at]
+        for tensor in (self.held, self.position):
+            tensor[children, : self.at] = tensor[parent, : self.at]
+        self.count[children] = self.held[parent, : self.at].sum()
 
 
 def chunks_of(ids: Ids, groups: Sequence[Sequence[int]]) -> list[Chunk]:
@@ -156,27 +161,102 @@ def _by_trie(
     """Return (rows, tokens) a response."""
     # The prompt's last token is read with the response: its logits give the first token.
     *before, last = _last_apart(chunks)
-    places = sum(len(chunk.ids) for chunk in before) + max(map(len, responses))
-    cache = _Places(len(np.unique(rows, axis=0)), places, model.device)
-    of_row = np.zeros(len(rows), dtype=int)  # the beginning that each row has so far
-    live, steps = 1, len(before) + len(responses)
-    for chunk in before:
-        stays = np.ones(len(rows), bool) if chunk.segment is None else rows[:, chunk.segment]
-        keep = sorted(set(of_row[stays]))
-        for parent in sorted(set(of_row[~stays])):
-            going = ~stays & (of_row == parent)
-            if parent in keep:
-                cache.fork(parent, live)
-                of_row[going] = live
-                live += 1
-        if keep:
-            _advance(model, cache, keep, chunk.ids)
-        tick(len(rows) / steps)
+    segments = [chunk.segment for chunk in before for _ in chunk.ids]
+    every = np.stack([np.ones(len(rows), bool) if k is None else rows[:, k] for k in segments], 1)
+    kept, of_row = _distinct(every)
+    places = len(segments) + max(map(len, responses))
+    cache = _Places(len(kept), places, model.device)
+    share = len(rows) / (1 + len(responses))
+    batches = _batches(kept)
+    many = sum((part.stop - part.start) * (len(segments) - start) for part, start in batches)
+    if many <= MORE * _trie_tokens(kept, before):
+        ids = [i for chunk in before for i in chunk.ids]
+        _read_whole(model, cache, ids, kept, batches, lambda part: tick(share * part))
+    else:
+        of_row = _read_levels(model, cache, before, kept, lambda part: tick(share * part))[of_row]
     found = []
     for response in responses:
-        found.append(_read_response(model, cache, live, last, response)[of_row])
-        tick(len(rows) / steps)
+        found.append(_read_response(model, cache, len(kept), last, response)[of_row])
+        tick(share)
     return found
+
+
+def _distinct(kept: Rows) -> tuple[Rows, NDArray[np.intp]]:
+    """Return the rows without repetitions, in their order, and the place of each among them."""
+    known: dict[bytes, int] = {}
+    of_row = np.array([known.setdefault(row.tobytes(), len(known)) for row in kept])
+    return kept[np.unique(of_row, return_index=True)[1]], of_row
+
+
+def _batches(kept: Rows) -> list[tuple[slice, int]]:
+    """Return (rows, the place from which they are read): the first row whole, then the others.
+
+    `kept` (rows, places) has its rows in the trie's order, so that what a row shares with the
+    first one shrinks from row to row. A row is read from the first place that it keeps after it
+    differs; batches are as large as is worth the tokens read for nothing.
+    """
+    width = kept.shape[1]
+    differs = (kept != kept[0]).cumsum(axis=1) > 0
+    own = differs & kept
+    starts = np.where(own.any(axis=1), own.argmax(axis=1), width)
+    found, begun = [(slice(0, 1), 0)], 1
+    for row in range(1, len(kept)):
+        start = int(starts[begun : row + 1].min())
+        if (row + 1 - begun) * (width - start) >= ENOUGH or row == len(kept) - 1:
+            found.append((slice(begun, row + 1), start))
+            begun = row + 1
+    return found
+
+
+def _trie_tokens(kept: Rows, chunks: Sequence[Chunk]) -> int:
+    """Return how many tokens the trie reads: each chunk once a beginning that holds it."""
+    many = at = 0
+    for chunk in chunks:
+        stay, end = kept[:, at], at + len(chunk.ids)
+        many += len(chunk.ids) * len({row.tobytes() for row in kept[stay, :end]})
+        at = end
+    return many
+
+
+def _read_whole(
+    model: Any, cache: _Places, ids: Ids, kept: Rows, batches: Sequence[tuple[slice, int]],
+    tick: Callable[[float], None],
+) -> None:  # fmt: skip
+    """Fill the cache batch by batch, each after what its rows share with the first row."""
+    stays = torch.tensor(kept, device=cache.count.device)
+    for rows, start in batches:
+        many = rows.stop - rows.start
+        cache.at = start
+        if rows.start:
+            cache.fork(0, rows)
+        cache.held[rows, :start] = stays[rows, :start]
+        cache.count[rows] = stays[rows, :start].sum(1)
+        if start < len(ids):
+            read = torch.tensor([list(ids[start:])] * many, device=stays.device)
+            _advance(model, cache, rows, read, stays[rows, start:])
+        tick(many / len(kept))
+
+
+def _read_levels(
+    model: Any, cache: _Places, chunks: Sequence[Chunk], kept: Rows, tick: Callable[[float], None]
+) -> NDArray[np.intp]:
+    """Fill the cache level by level; return the place of each row in it."""
+    of_row = np.zeros(len(kept), dtype=np.intp)  # the beginning that each row has so far
+    live = 1
+    for chunk in chunks:
+        stay = kept[:, cache.at]
+        keep = sorted(set(of_row[stay]))
+        for parent in sorted(set(of_row[~stay]) & set(keep)):
+            cache.fork(parent, live)
+            of_row[~stay & (of_row == parent)] = live
+            live += 1
+        if keep:
+            read = torch.tensor([list(chunk.ids)] * len(keep), device=cache.count.device)
+            _advance(model, cache, _index(keep), read)
+        else:
+            cache.at += len(chunk.ids)
+        tick(1 / len(chunks))
+    return of_row
 
 
 def _last_apart(chunks: Sequence[Chunk]) -> list[Chunk]:
@@ -185,12 +265,11 @@ def _last_apart(chunks: Sequence[Chunk]) -> list[Chunk]:
     return [*before, *([Chunk(tuple(most), None)] if most else []), Chunk((last,), None)]
 
 
-def _advance(model: Any, cache: _Places, keep: Sequence[int], ids: Ids) -> None:
-    """Read a chunk after the beginnings that hold it; the others leave its places empty."""
-    rows = _index(keep)
-    _run(model, cache, rows, torch.tensor([list(ids)] * len(keep), device=cache.count.device))
-    cache.count[rows] += len(ids)
-    cache.at += len(ids)
+def _advance(model: Any, cache: _Places, rows: Any, ids: Any, kept: Any = None) -> None:
+    """Read tokens after some beginnings; the others, and those not kept, leave places empty."""
+    _run(model, cache, rows, ids, kept)
+    cache.count[rows] += ids.shape[1] if kept is None else kept.sum(1)
+    cache.at += ids.shape[1]
 
 
 def _index(rows: Sequence[int]) -> Any:
@@ -200,13 +279,19 @@ def _index(rows: Sequence[int]) -> Any:
     return torch.tensor(rows)
 
 
-def _run(model: Any, cache: _Places, rows: Any, ids: Any, *, logits: int = 0) -> Any:
-    """Run new tokens after some beginnings; return their logits where they are asked for."""
+def _run(
+    model: Any, cache: _Places, rows: Any, ids: Any, kept: Any = None, *, logits: int = 0
+) -> Any:
+    """Run new tokens after some beginnings; return their logits where they are asked for.
+
+    `kept` (rows, tokens) says which tokens are there; the others' results mean nothing.
+    """
     config = model.config.get_text_config()
     end = cache.at + ids.shape[1]
-    own = cache.count[rows][:, None] + torch.arange(ids.shape[1], device=ids.device)
+    fresh = torch.ones_like(ids, dtype=torch.bool) if kept is None else kept
+    own = (cache.count[rows][:, None] + fresh.cumsum(1) - 1).clamp(min=0)
     cache.active = rows
-    cache.held[rows, cache.at : end] = True
+    cache.held[rows, cache.at : end] = fresh
     cache.position[rows, cache.at : end] = own
     held, position = cache.held[rows, :end], cache.position[rows, :end]
     allowed = held[:, None, :] & (position[:, None, :] <= own[:, :, None])
