@@ -46,6 +46,7 @@ from selaras.template import Rendered
 from selaras.template import Segment as Stretch
 
 HELD_OUT = 48
+TOKENS = {"gradient": "l2", "gradient-input": "input"}  # our names of the two maps a token
 PEER_LIMIT = 5400.0
 Case = tuple[LocalProbe, tuple[Segment, ...], Planted]  # the probe judges; methods get their own
 
@@ -119,11 +120,44 @@ def ours(model: Any, name: str, cases: Sequence[Case]) -> tuple[list[np.ndarray]
         costs.append(cost)
         scores.append(np.array(made))
         forwards.append(fresh.cost.forwards)
-    return scores, {
+    about: Row = {
         "cpu_seconds": statistics.median(cost["cpu_seconds"] for cost in costs),
         "wall_seconds": statistics.median(cost["wall_seconds"] for cost in costs),
         "forwards": statistics.fmean(forwards), "peak_mb": peak_mb(),
     }  # fmt: skip
+    if method in TOKENS:
+        kind, probes = TOKENS[method], [probe for probe, _, _ in cases]
+        about[f"errors_{kind}"] = [
+            difference(exact_tokens(probe)[kind], tokens_of(probe)[kind]) for probe in probes
+        ]
+    return scores, about
+
+
+def tokens_of(probe: LocalProbe) -> dict[str, np.ndarray]:
+    """Return our gradient maps a token."""
+    return dict(zip(TOKENS.values(), gradient_tokens(probe), strict=True))
+
+
+def exact_tokens(probe: LocalProbe) -> dict[str, np.ndarray]:
+    """Return the gradient maps a token as float64 gives them: what float32 rounds."""
+    net = probe.model.model
+    norms = [module for module in net.modules() if type(module).__name__.endswith("RMSNorm")]
+    for norm in norms:  # the library's own compute in float32 whatever they are given
+        offset = 1.0 if "Gemma" in type(norm).__name__ else 0.0
+        eps = getattr(norm, "variance_epsilon", None) or norm.eps
+        norm.forward = partial(exact_norm, norm.weight, offset, eps)
+    net.double()
+    try:
+        return tokens_of(probe)
+    finally:
+        net.float()
+        for norm in norms:
+            del norm.forward
+
+
+def exact_norm(weight: Any, offset: float, eps: float, hidden: Any) -> Any:
+    """Return the root-mean-square norm in the precision of what it is given."""
+    return (offset + weight) * hidden * (hidden.pow(2).mean(-1, keepdim=True) + eps).rsqrt()
 
 
 def baseline(name: str, cases: Sequence[Case]) -> list[np.ndarray]:
@@ -162,7 +196,9 @@ def quality(cases: Sequence[Case], scores: Sequence[np.ndarray]) -> Row:
 def theirs(
     tool: str, model: str, cases: Sequence[Case], folder: Path
 ) -> tuple[list[np.ndarray], Row]:
-    """Return a peer's maps, their cost and how far they are from ours; RuntimeError with why not.
+    """Return a peer's maps, their cost, how far they are from ours and (errors) from float64.
+
+    Raises RuntimeError with the reason where it cannot run.
 
     Maps a token are summed over segments; L2 is taken where a peer gives both.
     """
@@ -182,16 +218,17 @@ def theirs(
     }
     scores = []
     for found, (probe, segments, _) in zip(made["prompts"], cases, strict=True):
-        differences = {}
+        differences: dict[str, float] = {}
         if "segments" in found:
             scores.append(np.array(found["segments"]))
             if name == "captum-ablation":
                 exact = leave_one_out(probe, segments, Settings())
                 differences["leave_one_out"] = difference(exact, found["segments"])
         else:
-            own = dict(zip(("l2", "input"), gradient_tokens(probe), strict=True))
-            differences = {kind: difference(own[kind], each)
-                           for kind, each in found["tokens"].items()}  # fmt: skip
+            own, exact = tokens_of(probe), exact_tokens(probe)
+            for kind, each in found["tokens"].items():
+                about.setdefault(f"errors_{kind}", []).append(difference(exact[kind], each))
+                differences[kind] = difference(own[kind], each)
             each = np.array(found["tokens"].get("l2") or found["tokens"]["input"])
             scores.append(np.array([each[list(s.tokens)].sum() for s in segments]))
         for kind, apart in differences.items():
