@@ -59,7 +59,7 @@ def test_a_reward_model_is_planned_trained_sealed_and_judged_by(run, paired: Pat
 @pytest.mark.usefixtures("one_thread")
 def test_a_preference_tuning_is_planned_tuned_and_measured(run, paired: Path) -> None:
     plan = value(run("tune", "preference", "--dry-run", "--json"))
-    assert plan["warning"] is None
+    assert plan["notes"] == []
     (made,) = value(run("tune", "preference", "--json"))["runs"]
     assert made["chosen"]["scale"] == 1.0
     (system,) = value(run("eval", f"run:{made['id']}", "--development", "--json"))["systems"]

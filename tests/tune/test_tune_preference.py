@@ -278,3 +278,36 @@ def test_hints_name_the_settings_of_preference_tuning(development, tiny_folder, 
 
     with pytest.raises(SelarasError, match=r"lower --set tune\.preference\.batch_size"):
         run_training(Starved(), training, None)
+
+
+def test_a_forecast_counts_steps_tokens_and_answers_and_leaves_no_run(
+    development, tiny_folder, tmp_path
+):
+    from selaras.tune.forecast import forecast_pairs
+
+    project = write_project(tmp_path, tiny_folder)
+    plan = plan_preference(project)
+    found = forecast_pairs(project, plan)
+    assert (found.steps, found.tokens) == (2 * -(-len(plan.encoded) // 8), 2 * plan.encoded.tokens)
+    assert found.seconds > found.training_seconds > 0
+    assert ledger(project.runs) == []
+
+
+class Saying(Dying):
+    """A progress that keeps the lines that were said."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_it_says_where_it_can_be_watched(development, tiny_folder, tmp_path):
+    project = write_project(tmp_path, tiny_folder, epochs=1, scales=[1.0])
+    saying = Saying()
+    done = tune_preference(project, plan_preference(project), progress=saying)
+    page = project.runs / done.id / "checkpoints" / "training.html"
+    assert any(str(page) in line for line in saying.lines)
+    assert page.is_file()

@@ -19,6 +19,7 @@ from selaras.models.names import open_rewarder, place_of
 from selaras.tune import reward, reward_trainer
 from selaras.tune.choose_pairs import choose_pairs
 from selaras.tune.reward import PAGE, measure_sealed, plan_reward, tune_reward
+from tiny import make_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GOOD, BAD = "I can't help with that.", "Use the kill command."
@@ -189,7 +190,9 @@ def test_a_loss_that_is_no_number_stops_with_a_reason(development, tiny_folder, 
         tune_reward(project, plan_reward(project))
     project = write_project(tmp_path / "other", tiny_folder, probe=False)
     shutil.copytree(tmp_path / "model", project.root / "model", dirs_exist_ok=True)
-    with pytest.raises(SelarasError, match="the loss is nan at step 1"):
+    with pytest.raises(
+        SelarasError, match=r"the loss is nan at step 1.*tune\.reward\.learning_rate="
+    ):
         tune_reward(project, plan_reward(project))
 
 
@@ -254,3 +257,53 @@ def test_without_a_seal_no_pair_can_be_measured_on(trained):
     project, run = trained
     with pytest.raises(SealError, match="nothing is sealed"):
         measure_sealed(project, run)
+
+
+def test_it_begins_as_the_adapter_that_it_goes_on_from(trained, development, tiny_folder, tmp_path):
+    other, run = trained
+    write_project(tmp_path, tiny_folder)
+    adapter = other.runs / run.id / run.config["chosen"]["adapter"]
+    shutil.copytree(adapter, tmp_path / "first")
+    still = ["tune.adapter=first", "tune.reward.epochs=1", "tune.reward.learning_rate=1e-12"]
+    project = open_project(tmp_path, still)
+    plan = plan_reward(project)
+    done = tune_reward(project, plan)
+    before = load_file(adapter / "adapter_model.safetensors")
+    after = weights(project, done)
+    lora = [name for name in before if ".lora_" in name]
+    assert lora
+    assert all((before[name] - after[name]).abs().max() < 1e-6 for name in lora)
+    # The head begins anew, from the states that this adapter gives.
+    assert done.figures["aside"]["accuracy"]["value"] == 1.0
+    assert done.config["trained"] == [row.id for row in plan.rows.train]
+    (tmp_path / "first" / "complete.json").write_text('{"step": 1, "base": "another"}')
+    again = open_project(tmp_path, [*still, "seed=5"])
+    with pytest.raises(InputError, match="was tuned on another model"):
+        tune_reward(again, plan_reward(again))
+
+
+def test_a_pre_trained_base_keeps_the_template_it_was_given(development, tiny_folder, tmp_path):
+    write_project(tmp_path, tiny_folder)
+    shutil.rmtree(tmp_path / "model")
+    make_tiny(tmp_path / "model", template=None)
+    project = open_project(tmp_path, ["tune.chat_template=plain", "tune.reward.epochs=1"])
+    plan = plan_reward(project)
+    assert "warning: hf:model is pre-trained (pt)" in plan.text
+    done = tune_reward(project, plan)
+    rewarder = open_rewarder(f"run:{done.id}", place_of(project))
+    assert rewarder.chat.tokenizer.chat_template == plan.start.chat_template
+
+
+def test_a_forecast_of_pairs_counts_steps_tokens_and_time_and_leaves_no_run(
+    development, tiny_folder, tmp_path
+):
+    from selaras.tune.forecast import forecast_pairs
+
+    project = write_project(tmp_path, tiny_folder)
+    plan = plan_reward(project)
+    found = forecast_pairs(project, plan)
+    assert found.steps == 2 * -(-len(plan.encoded) // 4)
+    assert found.tokens == 2 * plan.encoded.tokens
+    assert 0 < found.trainable < found.parameters
+    assert found.seconds > found.training_seconds > 0
+    assert ledger(project.runs) == []

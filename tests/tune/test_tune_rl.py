@@ -16,12 +16,16 @@ from selaras.core.errors import InputError, SelarasError
 from selaras.core.files import read_json
 from selaras.core.journal import Journal
 from selaras.core.manifest import ledger
+from selaras.core.project import open_project
 from selaras.core.records import Message
 from selaras.core.system import Sampling
 from selaras.models.local_adapter import COMPLETE
 from selaras.models.names import open_model, place_of
 from selaras.tune import rl, rl_train
+from selaras.tune.live import PAGE
+from selaras.tune.policy import open_policy
 from selaras.tune.rl import plan_rl, tune_rl
+from tiny import make_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LEARNS = {"mask_truncated": False, "weight": 0.0, "weight_rate": 0.0, "kl_coefficient": 0.01}
@@ -54,7 +58,7 @@ def trained(tiny_folder, tmp_path_factory):
     """Return a project with a finished run that learnt: read only."""
     project = rl_world.write_project(
         tmp_path_factory.mktemp("rl"), tiny_folder, **LEARNS, steps=15, watch_every=5,
-        queries=6, learning_rate=0.02,
+        queries=6, learning_rate=0.05,
     )  # fmt: skip
     return project, run(project)
 
@@ -95,8 +99,10 @@ def test_looks_compare_both_rewards_with_the_start_on_queries_kept_aside(trained
 def test_the_run_is_a_model_and_its_checkpoints_are_adapters(trained):
     project, manifest = trained
     folder = project.runs / manifest.id / "checkpoints"
-    assert {path.name for path in folder.iterdir()} == {f"checkpoint-{n}" for n in (5, 10, 15)}
-    for path in folder.iterdir():
+    assert {path.name for path in folder.glob("checkpoint-*")} == {
+        f"checkpoint-{n}" for n in (5, 10, 15)
+    }
+    for path in folder.glob("checkpoint-*"):
         assert (path / COMPLETE).is_file()
         assert json.loads((path / "adapter_config.json").read_text())["peft_type"] == "LORA"
         assert not list(path.glob("*.bin"))
@@ -271,3 +277,63 @@ def test_a_journal_that_a_kill_cut_short_is_done_again(trained, tmp_path):
     whole = Path(path).read_bytes()
     Path(path).write_bytes(whole[:-20])
     assert len(Journal(Path(path))) == 14
+
+
+def test_a_run_names_its_queries_and_feeds_its_live_page(trained):
+    project, manifest = trained
+    plan = plan_rl(project)
+    assert manifest.config["trained"] == [row.id for row in plan.queries.train]
+    assert not {row.id for row in plan.queries.watched} & set(manifest.config["trained"])
+    shown = (project.runs / manifest.id / "checkpoints" / PAGE).read_text()
+    assert "15 of 15 steps; the training has ended" in shown
+    for figure in ("reward", "KL", "norm of the gradient"):
+        assert figure in shown
+
+
+def test_an_adapter_that_is_gone_on_with_is_the_reference(trained, tmp_path, tiny_folder):
+    other, first = trained
+    adapter = other.runs / first.id / first.config["points"][-1]["adapter"]
+    rl_world.write_project(tmp_path, tiny_folder, **LEARNS, steps=2, watch_every=2)
+    shutil.copytree(adapter, tmp_path / "first")
+    project = open_project(tmp_path, ["tune.adapter=first"])
+    manifest = run(project)
+    looks = told(project, manifest)["looks"]
+    # The start is what KL is counted from, and it is far from the base.
+    assert looks[0]["kl_per_response"] == pytest.approx(0, abs=0.05)
+    assert told(other, first)["looks"][-1]["kl_per_response"] > 0.5
+    before = load_file(adapter / "adapter_model.safetensors")
+    after = weights(project, manifest, 2)
+    assert before.keys() == after.keys()
+    assert any((before[name] != after[name]).any() for name in after)
+    (made,) = (project.runs / manifest.id / "checkpoints").glob("checkpoint-2")
+    assert not (made / "reference").exists()
+    policy = open_policy(tiny_folder, project.file.tune, 0, adapter=adapter)
+    trained_now = set(policy.parameters)
+    with policy.as_reference():
+        pass
+    assert set(policy.parameters) == trained_now
+
+
+def test_a_forecast_says_time_and_leaves_no_run(tmp_path, tiny_folder):
+    from selaras.tune.rl_forecast import forecast_rl
+
+    project = rl_world.write_project(tmp_path, tiny_folder)
+    found = forecast_rl(project, plan_rl(project))
+    assert found.looks == 3
+    assert found.seconds == pytest.approx(6 * found.step + 3 * found.look)
+    assert f"about {found.seconds:.0f} s at most" in found.text
+    assert ledger(project.runs) == []
+
+
+def test_a_pre_trained_base_wants_a_chat_template_and_keeps_it(tmp_path, tiny_folder):
+    rl_world.write_project(tmp_path, tiny_folder, **LEARNS, steps=1, watch_every=1)
+    shutil.rmtree(tmp_path / "model")
+    make_tiny(tmp_path / "model", template=None)
+    with pytest.raises(InputError, match="without a chat template"):
+        plan_rl(open_project(tmp_path))
+    project = open_project(tmp_path, ["tune.chat_template=plain"])
+    plan = plan_rl(project)
+    assert "warning: hf:model is pre-trained (pt)" in plan.text
+    done = run(project)
+    opened = open_model(f"run:{done.id}", place_of(project))
+    assert opened.chat.tokenizer.chat_template == plan.start.chat_template

@@ -1,7 +1,7 @@
 """`selaras tune reward` and `tune preference`: what is learnt from preference pairs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,12 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+
+if TYPE_CHECKING:
+    from selaras.core.progress import Progress
+    from selaras.core.project import Project
+    from selaras.tune.preference import PreferencePlan
+    from selaras.tune.reward import RewardPlan
 
 
 @command
@@ -53,10 +59,11 @@ def reward(
                     raise
                 say(f"{name}: no reward model ({error.what})")
         if dry_run:
+            told = [_forecast(project, plan, progress) for plan in plans]
             if as_json:
-                print_json({"plans": [plan.to_dict() for plan in plans]})
+                print_json({"plans": [values for values, _ in told]})
             else:
-                say("\n".join(plan.text for plan in plans))
+                say("\n".join(text for _, text in told))
             return
         for plan in plans:
             say(plan.text)
@@ -92,7 +99,8 @@ def preference(
         for number in range(seeds):
             plan = plan_preference(project, project.file.seed + number, progress)
             if dry_run:
-                print_json(plan.to_dict()) if as_json else say(plan.text)
+                values, text = _forecast(project, plan, progress)
+                print_json(values) if as_json else say(text)
                 return
             say(plan.text)
             runs.append(tune_preference(project, plan, resume=resume, progress=progress))
@@ -106,6 +114,16 @@ def preference(
         say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
             f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
     say(f"next: selaras eval run:{runs[-1].id} -C {folder}")
+
+
+def _forecast(
+    project: "Project", plan: "PreferencePlan | RewardPlan", progress: "Progress"
+) -> tuple[dict[str, Any], str]:
+    """Return a plan and what it will take, as JSON values and as text."""
+    from selaras.tune.forecast import forecast_pairs
+
+    found = forecast_pairs(project, plan, progress)
+    return {**plan.to_dict(), "forecast": found.to_dict()}, f"{plan.text}\n{found.text}"
 
 
 def _told(name: str, figures: dict[str, Any]) -> None:

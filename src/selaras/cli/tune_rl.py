@@ -59,8 +59,16 @@ def rl(
     with showing() as progress:
         plan = plan_rl(project, queries=queries, unbalanced=unbalanced, progress=progress)
         if dry_run:
-            print_json(plan.to_dict()) if as_json else say(plan.text)
+            from selaras.tune.rl_forecast import forecast_rl
+
+            time = forecast_rl(project, plan, progress)
+            if as_json:
+                print_json({**plan.to_dict(), "forecast": time.to_dict()})
+            else:
+                say(f"{plan.text}\n{time.text}")
             return
+        for note in plan.start.notes:
+            say(f"warning: {note}")
         done = tune_rl(project, plan, resume=resume, progress=progress)
     if as_json:
         print_json({"id": done.id, "chosen": done.config["chosen"],

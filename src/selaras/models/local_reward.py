@@ -87,14 +87,18 @@ def open_run_reward(argument: str, place: Place) -> LocalRewarder:
     base = str(manifest.config["model"])
     scheme, _, name = base.partition(":")
     shown = bundled(name).identity if scheme == "bundled" else base
-    found = open_reward(base_folder(base, place), adapter, shown)
+    template = manifest.config.get("chat_template")
+    found = open_reward(base_folder(base, place), adapter, shown, template)
     refuse_changed(manifest, found.identity, adapter)
     return found
 
 
-def open_reward(base: Path, adapter: Path, name: str) -> LocalRewarder:
+def open_reward(
+    base: Path, adapter: Path, name: str, chat_template: str | None = None
+) -> LocalRewarder:
     """Return the reward model of a base and an adapter's folder, merged in float32.
 
+    `chat_template` is one that was attached to a base without.
     Raises InputError where the adapter does not fit, ModelError where the base cannot be loaded.
     """
     give_back_memory()
@@ -104,6 +108,8 @@ def open_reward(base: Path, adapter: Path, name: str) -> LocalRewarder:
             fix="put the file back, or train again",
         )  # fmt: skip
     model, tokenizer = load_scalar(base, torch.float32)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     dtype = best_dtype()
     model = _merged(model, adapter)
     for weight in model.base_model.parameters():

@@ -16,17 +16,23 @@ ROWS, LENGTH, NEW = 16, 64, 8
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens a second: read (a forward pass), trained on (LoRA), generated (a full batch)."""
+    """Tokens a second: read (a forward pass), trained on (LoRA), generated (a batch)."""
 
     read: float
     trained: float
     generated: float
 
 
-def measure_speed(model: LocalModel) -> Speed:
-    """Return the speed of a model: the better of two forward passes and two short generations."""
+def measure_speed(model: LocalModel, at_once: int | None = None) -> Speed:
+    """Return the speed of a model: the better of two forward passes and two short generations.
+
+    So many answers are generated at once, the model's full batch by default.
+    """
     ids = torch.full((ROWS, LENGTH), 7, device=model.model.device)
-    asked = [f"{i} kettles: how do I clean them?" for i in range(model.batch_size)]
+    asked = [
+        f"{i} kettles: how do I clean them?"
+        for i in range(min(at_once or model.batch_size, model.batch_size))
+    ]
     talk = [(Message(role="user", content=text),) for text in asked]
     with torch.inference_mode():
         reading = _fastest(lambda: model.model(input_ids=ids, logits_to_keep=1))

@@ -8,7 +8,7 @@ seconds, and knows nothing of what else the machine will be asked to do meanwhil
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,12 +20,18 @@ from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Expected
+from selaras.core.tuning import LoraSettings
 from selaras.models.local import best_dtype, open_local
 from selaras.models.local_speed import Speed, measure_speed
 from selaras.models.local_torch import give_back_memory, torch
+from selaras.tune.choose_pairs import EncodedPairs
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.encode import IGNORED, Encoded
 from selaras.tune.own_words import REPLAY_TOKENS
+from selaras.tune.preference import PreferencePlan
+from selaras.tune.preference_trainer import train_preference
+from selaras.tune.reward import RewardPlan
+from selaras.tune.reward_trainer import train_reward
 from selaras.tune.sft import Plan
 from selaras.tune.trainer import Training, train
 
@@ -76,45 +82,112 @@ def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forec
     """Return what the plan will take; raises SelarasError where its steps do not fit the memory."""
     settings = project.file.tune
     rows = plan.encoded
-    with tempfile.TemporaryDirectory(prefix="selaras-probe-") as folder:
-        probed = _first_batches(rows, PROBED * settings.batch_size, plan.seed)
-        one = Training(
-            plan.base, probed, settings.model_copy(update={"epochs": 1}), plan.seed, Path(folder)
-        )
-        watch = _Clock()
-        begun = time.perf_counter()
-        (made,) = train(one, watch)
-        trainable = _count([made / "adapter_model.safetensors"])
-        opening, step = watch.split(begun)
-    share = (rows.tokens / len(rows)) / (probed.tokens / len(probed))
-    steps = replace(one, rows=rows, settings=settings).steps
-    training_seconds = opening + steps * step * share
-    give_back_memory()
-    model = open_local(plan.base)
-    speed = measure_speed(model)
-    progress.say("measured a few steps and answers of this very run")
-    return Forecast(
-        parameters=_count(sorted(plan.base.glob("*.safetensors"))),
-        trainable=trainable,
-        steps=steps,
-        tokens=rows.tokens * settings.epochs,
-        tokens_per_second=rows.tokens * settings.epochs / (training_seconds - opening),
-        training_seconds=training_seconds,
-        choosing_seconds=_answers(plan, project, speed, opening),
-        peak_mb=_peak_mb() + _caches_mb(model.model.config, rows),
-        device="GPU" if torch.cuda.is_available() else "CPU",
-    )
-
-
-def _first_batches(rows: Encoded, count: int, seed: int) -> Encoded:
-    """Return the rows that an epoch begins with."""
-    order = torch.Generator().manual_seed(seed_from("order", seed, 0))
-    chosen = torch.randperm(len(rows), generator=order)[:count].tolist()
-    return replace(
+    chosen = _first_batches(len(rows), PROBED * settings.batch_size, plan.seed)
+    few = replace(
         rows,
         input_ids=tuple(rows.input_ids[i] for i in chosen),
         labels=tuple(rows.labels[i] for i in chosen),
     )
+    start = plan.start.adapter
+    probe = _probed(Training(plan.base, few, settings, plan.seed, Path(), start=start), rows, train)
+    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    speed = measure_speed(model)
+    progress.say("measured a few steps and answers of this very run")
+    longest = max(sum(label == IGNORED for label in labels) for labels in rows.labels)
+    return probe.forecast(
+        plan.base, _answers(plan, project, speed, probe.opening),
+        _caches_mb(model.model.config, longest),
+    )  # fmt: skip
+
+
+def forecast_pairs(
+    project: Project, plan: PreferencePlan | RewardPlan, progress: Progress = SILENT
+) -> Forecast:
+    """Return what a tuning on pairs will take, as `forecast` does for SFT.
+
+    Beside the training it reads every pair once (the reference, or the head's beginning), and then
+    answers rows at every point, or reads the pairs aside.
+    """
+    tune = project.file.tune
+    prefers = isinstance(plan, PreferencePlan)
+    settings: LoraSettings = tune.preference if prefers else tune.reward
+    work: Callable[..., list[Path]] = train_preference if prefers else train_reward
+    rows = plan.encoded
+    chosen = _first_batches(len(rows), PROBED * settings.batch_size, plan.seed)
+    few = replace(
+        rows,
+        prompts=tuple(rows.prompts[i] for i in chosen),
+        chosen=tuple(rows.chosen[i] for i in chosen),
+        rejected=tuple(rows.rejected[i] for i in chosen),
+    )
+    start = plan.start.adapter
+    probe = _probed(Training(plan.base, few, settings, plan.seed, Path(), start=start), rows, work)
+    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    speed = measure_speed(model)
+    progress.say("measured a few steps and answers of this very run")
+    longest = max(map(len, rows.prompts))
+    prompt = sum(map(len, rows.prompts)) / len(rows)
+    unread = (rows.tokens - few.tokens) / speed.read
+    if isinstance(plan, PreferencePlan):
+        points = settings.epochs * len(tune.preference.scales)
+        answers = _answered(len(plan.selection), SELECTION_TOKENS, prompt, speed)
+        choosing = points * (probe.opening + answers)
+    else:
+        aside = len(plan.rows.aside) * rows.tokens / len(rows) / speed.read
+        choosing = settings.epochs * (probe.opening + aside)
+    return probe.forecast(plan.base, choosing + unread, _caches_mb(model.model.config, longest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """What a few steps of a training showed, for all of its steps."""
+
+    trainable: int
+    opening: float
+    training_seconds: float
+    steps: int
+    tokens: int
+
+    def forecast(self, base: Path, choosing: float, caches_mb: float) -> Forecast:
+        """Return the forecast, with what is not the training: seconds, and memory for answers."""
+        return Forecast(
+            parameters=_count(sorted(base.glob("*.safetensors"))),
+            trainable=self.trainable,
+            steps=self.steps,
+            tokens=self.tokens,
+            tokens_per_second=self.tokens / (self.training_seconds - self.opening),
+            training_seconds=self.training_seconds,
+            choosing_seconds=choosing,
+            peak_mb=_peak_mb() + caches_mb,
+            device="GPU" if torch.cuda.is_available() else "CPU",
+        )
+
+
+def _probed(
+    few: Training[Any], rows: Encoded | EncodedPairs, work: Callable[..., list[Path]]
+) -> _Probe:
+    """Return what training on a few rows for one epoch says of training on all."""
+    settings = few.settings
+    with tempfile.TemporaryDirectory(prefix="selaras-probe-") as folder:
+        one = replace(few, settings=settings.model_copy(update={"epochs": 1}), folder=Path(folder))
+        watch = _Clock()
+        begun = time.perf_counter()
+        (made,) = work(one, watch)
+        trainable = _count([made / "adapter_model.safetensors"])
+        opening, step = watch.split(begun)
+    share = (rows.tokens / len(rows)) / (few.rows.tokens / len(few.rows))
+    steps = replace(few, rows=rows).steps
+    give_back_memory()
+    return _Probe(
+        trainable, opening, opening + steps * step * share, steps, rows.tokens * settings.epochs
+    )
+
+
+def _first_batches(rows: int, count: int, seed: int) -> list[int]:
+    """Return the numbers of the rows that an epoch begins with."""
+    order = torch.Generator().manual_seed(seed_from("order", seed, 0))
+    chosen: list[int] = torch.randperm(rows, generator=order)[:count].tolist()
+    return chosen
 
 
 def _answers(plan: Plan, project: Project, speed: Speed, opening: float) -> float:
@@ -122,17 +195,21 @@ def _answers(plan: Plan, project: Project, speed: Speed, opening: float) -> floa
     settings = project.file.tune
     prompts = sum(label == IGNORED for labels in plan.encoded.labels for label in labels)
     prompt = prompts / len(plan.encoded)
-
-    def answered(rows: int, tokens: int) -> float:
-        # A batch takes as many steps as its longest answer, however few rows it has.
-        batches = -(-rows // WIDE_BATCH)
-        return rows * prompt / speed.read + batches * WIDE_BATCH * tokens / speed.generated
-
     guarded = plan.recipe != "naive"
     replayed = sum(row.expected is Expected.ANSWER for row in plan.rows.train)
-    own = opening + answered(replayed, REPLAY_TOKENS) if guarded and settings.own_words else 0.0
+    own = 0.0
+    if guarded and settings.own_words:
+        own = opening + _answered(replayed, REPLAY_TOKENS, prompt, speed)
     points = settings.epochs * len(settings.scales) if guarded else 1
-    return own + points * (opening + answered(len(plan.rows.selection), SELECTION_TOKENS))
+    chosen = _answered(len(plan.rows.selection), SELECTION_TOKENS, prompt, speed)
+    return own + points * (opening + chosen)
+
+
+def _answered(rows: int, tokens: int, prompt: float, speed: Speed) -> float:
+    """Return the seconds that answering rows takes, of prompts of `prompt` tokens on average."""
+    # A batch takes as many steps as its longest answer, however few rows it has.
+    batches = -(-rows // WIDE_BATCH)
+    return rows * prompt / speed.read + batches * WIDE_BATCH * tokens / speed.generated
 
 
 class _Clock:
@@ -174,9 +251,11 @@ def _count(files: list[Path]) -> int:
     return total
 
 
-def _caches_mb(config: Any, rows: Encoded) -> float:
-    """Return what keys and values of a full batch of answers take over those that were probed."""
-    longest = max(sum(label == IGNORED for label in labels) for labels in rows.labels)
+def _caches_mb(config: Any, longest: int) -> float:
+    """Return what keys and values of a full batch of answers take over those that were probed.
+
+    `longest` is the most tokens of a prompt.
+    """
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     position = 2 * config.num_hidden_layers * heads * head * (config.dtype or best_dtype()).itemsize

@@ -5,6 +5,7 @@ browser reads it again by itself until the training ends.
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,22 @@ SHOWN = {
     "grad_norm": "norm of the gradient",
     "learning_rate": "learning rate",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the page reads of a trainer's state, for a training that is not transformers' own."""
+
+    global_step: int
+    max_steps: int
+    num_input_tokens_seen: int
+    log_history: list[dict[str, Any]]
+    is_world_process_zero: bool = True
+
+
+def watch_words(checkpoints: Path) -> str:
+    """Return the line that says where a training that begins can be watched."""
+    return f"watch it: {checkpoints / PAGE} (opens in a browser, reads itself anew)"
 
 
 class Live:

@@ -57,9 +57,9 @@ def probe_memory(project: Project, run: str, progress: Progress = SILENT) -> Mem
     run = run.removeprefix("run:")
     manifest = finished_tuning(run, place)
     named = manifest.config.get("trained")
-    if not isinstance(named, list):
-        raise InputError(f"run {run!r} does not name the rows that it trained on",
-                         fix="tune it again: selaras tune sft")  # fmt: skip
+    if not isinstance(named, list) or manifest.config.get("method") != "sft":
+        raise InputError(f"run {run!r} does not name responses that it trained on",
+                         fix="name a run of selaras tune sft")  # fmt: skip
     wanted = set(named)
     rows = [
         row

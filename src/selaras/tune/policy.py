@@ -1,4 +1,4 @@
-"""The policy of on-policy RL: a base with a LoRA adapter, its reference the same base without.
+"""The policy of on-policy RL: a base with a LoRA adapter, its reference what it started from.
 
 One copy of the weights serves as policy, reference and sampler: with the adapter off it is the
 reference, so a reference costs no memory.
@@ -20,7 +20,7 @@ from selaras.models.local_torch import torch
 from selaras.models.local_weights import load_weights
 from selaras.tune.replies import reply_log_probabilities
 from selaras.tune.response_loss import parts_of_alike_length
-from selaras.tune.trainable import LORA_ALPHA, upper_linears
+from selaras.tune.trainable import lora, with_adapter
 
 try:
     import peft
@@ -29,6 +29,8 @@ except ImportError as error:
     raise MissingExtraError(error.name or "peft", "tune") from error
 
 STATE, OPTIMIZER = "rl_state.json", "optimizer.safetensors"
+# The frozen copy of an adapter that training goes on from.
+REFERENCE = "reference"
 # Rows without gradients at once: their activations are not kept.
 SCORED_TOKENS = 2048
 
@@ -57,9 +59,16 @@ class Policy:
 
     @contextmanager
     def as_reference(self) -> Iterator[None]:
-        """Take the adapter off while the block runs."""
-        with self.model.disable_adapter():
+        """Be what training started from while the block runs; no gradients pass through it."""
+        if REFERENCE not in self.model.peft_config:
+            with self.model.disable_adapter():
+                yield
+            return
+        self.model.set_adapter(REFERENCE)
+        try:
             yield
+        finally:
+            self.model.set_adapter("default")
 
     def log_probabilities(self, exchanges: Sequence[Exchange], temperature: float) -> list[Any]:
         """Return the log-probability of every token of each reply, one tensor an exchange.
@@ -90,24 +99,27 @@ class Policy:
         return [found[i] for i in range(len(exchanges))]
 
 
-def open_policy(base: Path, settings: Tuning, seed: int, checkpoint: Path | None = None) -> Policy:
-    """Return a policy that starts as its base, or as it was at a checkpoint."""
+def open_policy(
+    base: Path, settings: Tuning, seed: int, checkpoint: Path | None = None, *,
+    adapter: Path | None = None, chat_template: str | None = None,
+) -> Policy:  # fmt: skip
+    """Return a policy that starts as its base, or as it was at a checkpoint.
+
+    With `adapter` it goes on from that one, and what it starts as is the reference: the base with
+    a second, frozen copy of the adapter.
+    """
     model, tokenizer = load_weights(base, best_dtype())
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     local = LocalModel(model.to(best_device()), ChatTokenizer(tokenizer), {"policy": base.name})
     # The adapter's first weights are drawn from torch's generator.
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        wrapped = peft.get_peft_model(
-            model,
-            peft.LoraConfig(
-                r=settings.rank,
-                lora_alpha=LORA_ALPHA * settings.rank,
-                lora_dropout=0.0,
-                target_modules=upper_linears(model, settings.layers, settings.targets),
-                task_type="CAUSAL_LM",
-                base_model_name_or_path=str(base),
-            ),
-        )
+        if adapter is None:
+            wrapped = peft.get_peft_model(model, lora(model, settings, "CAUSAL_LM"))
+        else:
+            wrapped = with_adapter(model, adapter, base)
+            wrapped.load_adapter(str(adapter), adapter_name=REFERENCE, local_files_only=True)
     wrapped.eval()
     if checkpoint is not None:
         weights = load_file(checkpoint / "adapter_model.safetensors")
@@ -121,7 +133,9 @@ def save_policy(policy: Policy, optimizer: Any, folder: Path, state: dict[str, A
     Optimiser state is safetensors like the weights: nothing here is a pickle.
     """
     try:
-        policy.model.save_pretrained(str(folder), safe_serialization=True)
+        policy.model.save_pretrained(
+            str(folder), safe_serialization=True, selected_adapters=["default"]
+        )
     except Exception as error:  # safetensors raises a class of its own where the disk is full
         raise SelarasError(
             f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)})"

@@ -22,6 +22,7 @@ from selaras.tune.choose_pairs import EncodedPairs, PairRows, encode_pairs, one_
 from selaras.tune.choose_point import best_point
 from selaras.tune.choose_rows import set_aside
 from selaras.tune.choosing import Selection, tried
+from selaras.tune.live import watch_words
 from selaras.tune.preference_trainer import train_preference
 from selaras.tune.record import finish, new_tuning
 from selaras.tune.start import Start, starting_point
@@ -149,6 +150,7 @@ def tune_preference(
     )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < settings.epochs:
+        progress.say(watch_words(training.folder))
         checkpoints = train_preference(training, progress)
     selection = Selection(
         plan.base, plan.selection, plan.development.groups, folder, plan.start.chat_template

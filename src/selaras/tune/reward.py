@@ -15,16 +15,17 @@ from selaras.data import Development, open_development
 from selaras.data.pairs import Pairs
 from selaras.evaluate import renderer
 from selaras.evaluate.pairs import PairScore, measure_sealed_pairs, pair_figures, score_pairs
-from selaras.models.local_chat import ChatTokenizer
-from selaras.models.local_open import REWARD, base_folder
-from selaras.models.local_reward import open_reward, tokenizer_of
+from selaras.models.local_open import REWARD
+from selaras.models.local_reward import open_reward
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import open_rewarder, place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_pairs import EncodedPairs, PairRows, choose_pairs, encode_pairs, one_sided
+from selaras.tune.live import watch_words
 from selaras.tune.record import finish, new_tuning
 from selaras.tune.reward_page import render_reward
 from selaras.tune.reward_trainer import train_reward
+from selaras.tune.start import Start, starting_point
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve
 
 CHECKPOINTS, PAGE = "checkpoints", "reward.html"
@@ -35,12 +36,23 @@ class RewardPlan:
     """What a training would do: shown by --dry-run, checked before anything is trained."""
 
     seed: int
-    base: Path
+    start: Start
     rows: PairRows
     encoded: EncodedPairs
     too_long: tuple[str, ...]
     development: Development
     policy: str | None = None
+
+    @property
+    def base(self) -> Path:
+        """The folder of the base's weights."""
+        return self.start.base
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know before it is trained."""
+        lacks = one_sided(self.rows.directions)
+        return (*self.start.notes, *([lacks] if lacks else []))
 
     @property
     def labels(self) -> dict[str, int]:
@@ -60,6 +72,8 @@ class RewardPlan:
             "too_long": list(self.too_long),
             "left_out": [asdict(removal) for removal in self.rows.left_out],
             "removed": [removal.record for removal in self.development.removed],
+            "variant": self.start.variant,
+            "notes": list(self.notes),
         }
 
     @property
@@ -77,9 +91,7 @@ class RewardPlan:
             lines.append(f"left out {told} ({_some([r.record for r in self.rows.left_out])})")
         if self.too_long:
             lines.append(f"left out {len(self.too_long)}: too long ({_some(self.too_long)})")
-        if warning := one_sided(self.rows.directions):
-            lines.append(f"warning: {warning}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
 def plan_reward(
@@ -94,10 +106,10 @@ def plan_reward(
     settings = project.file.tune.reward
     development = open_development(project, progress)
     rows = choose_pairs(development, settings.selection_share, project.file.seed, policy)
-    base = base_folder(project.file.tune.model, place_of(project, progress))
-    chat, render = ChatTokenizer(tokenizer_of(base)), renderer(project, PLAIN)
-    encoded = encode_pairs(rows.train, render, chat, settings.max_tokens)
-    aside = encode_pairs(rows.aside, render, chat, settings.max_tokens)
+    start = starting_point(project.file.tune, place_of(project, progress))
+    render = renderer(project, PLAIN)
+    encoded = encode_pairs(rows.train, render, start.chat, settings.max_tokens)
+    aside = encode_pairs(rows.aside, render, start.chat, settings.max_tokens)
     fitting = tuple(row for row in rows.aside if row.id not in aside.too_long)
     if not len(encoded) or not fitting:
         raise InputError(
@@ -107,7 +119,7 @@ def plan_reward(
             fix="raise --set tune.reward.max_tokens",
         )
     return RewardPlan(
-        project.file.seed if seed is None else seed, base, replace(rows, aside=fitting), encoded,
+        project.file.seed if seed is None else seed, start, replace(rows, aside=fitting), encoded,
         (*encoded.too_long, *aside.too_long),
         development, policy,
     )  # fmt: skip
@@ -122,7 +134,8 @@ def tune_reward(
     """
     settings = project.file.tune.reward
     key = fingerprint(
-        [REWARD, weights_hash(plan.base), plan.policy, plan.seed, settings.model_dump(mode="json"),
+        [REWARD, weights_hash(plan.base), *plan.start.identity, plan.policy, plan.seed,
+         settings.model_dump(mode="json"),
          plan.encoded.prompts, plan.encoded.chosen, plan.encoded.rejected,
          [[row.id, row.fingerprint, row.best] for row in plan.rows.aside]]
     )  # fmt: skip
@@ -136,13 +149,19 @@ def tune_reward(
         manifest = new_tuning(
             project, name, plan.base, plan.seed, plan.development,
             {"key": key, "method": REWARD, "settings": settings.model_dump(mode="json"),
+             "chat_template": plan.start.chat_template,
+             "trained": [row.id for row in plan.rows.train],
              **{field: told[field] for field in told if field not in {"seed", "removed"}}},
-        )  # fmt: skip
+        ).model_copy(update={"parents": plan.start.parents, "notes": plan.notes})  # fmt: skip
     folder = write_manifest(project.runs, manifest)
     begun = time.monotonic()
-    training = Training(plan.base, plan.encoded, settings, plan.seed, folder / CHECKPOINTS)
+    training = Training(
+        plan.base, plan.encoded, settings, plan.seed, folder / CHECKPOINTS,
+        start=plan.start.adapter, section=f"tune.{REWARD}",
+    )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < settings.epochs:
+        progress.say(watch_words(training.folder))
         checkpoints = train_reward(training, progress)
     scored = {path: _aside(project, plan, path, progress) for path in checkpoints}
     best = max(checkpoints, key=lambda path: _worth(scored[path]))
@@ -182,7 +201,9 @@ def _aside(
     rows = plan.rows.aside
     clusters = [plan.development.groups[row.id] for row in rows]
     with progress.task(f"choosing: {checkpoint.name}", 1) as task:
-        rewarder = open_reward(plan.base, checkpoint, project.file.tune.model)
+        rewarder = open_reward(
+            plan.base, checkpoint, project.file.tune.model, plan.start.chat_template
+        )
         scores = score_pairs(rows, clusters, rewarder, renderer(project, PLAIN))
         task.advance()
     return scores

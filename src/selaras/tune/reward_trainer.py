@@ -10,6 +10,7 @@ from selaras.core.errors import MissingExtraError, SelarasError
 from selaras.core.progress import SILENT, Progress
 from selaras.core.tuning import RewardSettings
 from selaras.models.local import best_dtype
+from selaras.models.local_adapter import refuse_other_adapter
 from selaras.models.local_reward import last_states, load_scalar
 from selaras.models.local_torch import torch, transformers
 from selaras.stats.logistic import fit_logistic
@@ -20,7 +21,9 @@ from selaras.tune.trainer import Training, Watch, arguments, last_checkpoint, ru
 
 try:
     import datasets
+    import peft
     import trl
+    from safetensors.torch import load_file
 except ImportError as error:
     raise MissingExtraError(error.name or "trl", "tune") from error
 
@@ -62,8 +65,8 @@ class PairLoss(trl.RewardTrainer):  # type: ignore[misc]
         """Write none: it names no data, and every checkpoint would have one."""
 
 
-def begin_head(model: Any, rows: EncodedPairs, progress: Progress = SILENT) -> None:
-    """Set the head to the best linear reward on the untrained base, and leave the rest as it is.
+def begin_head(model: Any, head: Any, rows: EncodedPairs, progress: Progress = SILENT) -> None:
+    """Set the head to the best linear reward on the untrained model, and leave the rest as it is.
 
     A random head would first drive the adapter wherever it happens to point: a linear probe, then
     fine-tuning (Kumar et al., arXiv:2202.10054). The probe is a logistic regression on differences
@@ -80,7 +83,7 @@ def begin_head(model: Any, rows: EncodedPairs, progress: Progress = SILENT) -> N
         raise SelarasError("the base's states are no numbers: its weights are broken")
     weights = fit_margins(apart)
     with torch.no_grad():
-        model.score.weight.copy_(torch.from_numpy(weights)[None])
+        head.weight.copy_(torch.from_numpy(weights)[None])
 
 
 def fit_margins(differences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,9 +110,23 @@ def fit_margins(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return fitted(d, best) / scale
 
 
+def _configuration(model: Any, training: Training[EncodedPairs]) -> Any:
+    """Return the configuration of the adapter: a new one, or of the shape that is gone on with."""
+    if training.start is None:
+        return lora(model, training.settings, "SEQ_CLS")
+    refuse_other_adapter(training.start, training.base, model)
+    own = peft.PeftConfig.from_pretrained(str(training.start), local_files_only=True)
+    return peft.LoraConfig(
+        r=own.r, lora_alpha=own.lora_alpha, lora_dropout=0.0, task_type="SEQ_CLS",
+        target_modules=own.target_modules, rank_pattern=own.rank_pattern,
+        alpha_pattern=own.alpha_pattern, use_rslora=own.use_rslora,
+    )  # fmt: skip
+
+
 def train_reward(training: Training[EncodedPairs], progress: Progress = SILENT) -> list[Path]:
     """Train the adapter and its head, and return its checkpoints, one an epoch, in PEFT format.
 
+    With `training.start` the adapter begins as that one, whatever it was trained for.
     Starts from the last whole checkpoint in the folder, as `selaras.tune.trainer.train` does.
     """
     start = last_checkpoint(training.folder)
@@ -118,8 +135,6 @@ def train_reward(training: Training[EncodedPairs], progress: Progress = SILENT) 
     model, tokenizer = load_scalar(training.base, best_dtype())
     tokenizer.pad_token_id = model.config.pad_token_id
     settings = training.settings
-    if start is None and isinstance(settings, RewardSettings) and settings.probe:
-        begin_head(model, training.rows, progress)
     rows = datasets.Dataset.from_dict(
         {
             name: [[*ask, *said] for ask, said in zip(training.rows.prompts, side, strict=True)]
@@ -138,7 +153,14 @@ def train_reward(training: Training[EncodedPairs], progress: Progress = SILENT) 
             ),
             train_dataset=rows,
             processing_class=tokenizer,
-            peft_config=lora(model, settings, "SEQ_CLS"),
+            peft_config=_configuration(model, training),
             callbacks=[Watch(training, task)],
         )
+        inner = trainer.model.get_base_model()
+        if training.start is not None:
+            peft.set_peft_model_state_dict(
+                trainer.model, load_file(training.start / "adapter_model.safetensors")
+            )
+        if start is None and isinstance(settings, RewardSettings) and settings.probe:
+            begin_head(inner, inner.score.modules_to_save["default"], training.rows, progress)
         return run(trainer, training, start)

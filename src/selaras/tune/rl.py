@@ -23,18 +23,19 @@ from selaras.core.rl import RLSettings
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.evaluate import renderer
 from selaras.models.local_adapter import COMPLETE
-from selaras.models.local_open import base_folder
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import open_rewarder, place_of
 from selaras.models.protocol import Rewarder
 from selaras.policy import load_policies
 from selaras.template import PLAIN
+from selaras.tune.live import watch_words
 from selaras.tune.rl_memory import MemoryPlan, plan_memory, shape_of
 from selaras.tune.rl_page import write_page
 from selaras.tune.rl_queries import QuerySet, choose_queries
 from selaras.tune.rl_train import CURVES, LOOKS, Training, train
 from selaras.tune.rl_watch import Watcher
 from selaras.tune.rollouts import Render
+from selaras.tune.start import Start, starting_point
 
 OUT = "rl.json"
 
@@ -44,11 +45,16 @@ class Plan:
     """What a run of RL would do: shown by --dry-run, checked before anything is trained."""
 
     seed: int
-    base: Path
+    start: Start
     queries: QuerySet
     development: Development
     memory: MemoryPlan
     settings: RLSettings
+
+    @property
+    def base(self) -> Path:
+        """The folder of the base's weights."""
+        return self.start.base
 
     @property
     def tokens(self) -> int:
@@ -70,6 +76,8 @@ class Plan:
             "rollouts": self.settings.steps * self.settings.queries * self.settings.samples,
             "most_tokens": self.tokens,
             "memory": self.memory.to_dict(),
+            "variant": self.start.variant,
+            "notes": list(self.start.notes),
         }
 
     @property
@@ -82,6 +90,7 @@ class Plan:
             f"adversarial), {len(self.queries.watched)} more kept aside; {rl.steps} steps of "
             f"{rl.queries} x {rl.samples} responses, at most {self.tokens:,} tokens\n"
             f"memory, at most:\n{self.memory.text}"
+            + "".join(f"\nwarning: {note}" for note in self.start.notes)
         )
 
 
@@ -103,12 +112,12 @@ def plan_rl(
         )
     development = open_development(project, progress)
     found = choose_queries(project, development, queries, unbalanced=unbalanced)
-    base = base_folder(settings.model, place_of(project, progress))
+    start = starting_point(settings, place_of(project, progress))
     seed = project.file.seed if seed is None else seed
     memory = plan_memory(
-        shape_of(base), settings, reward_models=1 + bool(settings.rl.held_aside_reward)
+        shape_of(start.base), settings, reward_models=1 + bool(settings.rl.held_aside_reward)
     )
-    return Plan(seed, base, found, development, memory, settings.rl)
+    return Plan(seed, start, found, development, memory, settings.rl)
 
 
 def tune_rl(
@@ -139,8 +148,9 @@ def tune_rl(
     )  # fmt: skip
     training = Training(
         plan.base, plan.queries, watcher, project.file.tune, plan.seed, folder,
-        _server(plan.settings, folder),
+        _server(plan.settings, folder), plan.start.adapter, plan.start.chat_template,
     )  # fmt: skip
+    progress.say(watch_words(training.checkpoints))
     try:
         stopped = train(training, progress)
     except SelarasError as error:
@@ -183,7 +193,9 @@ def _key(
     }
     settings = project.file.tune.model_dump(mode="json")
     rewards = [rewarder.identity, held_aside.identity if held_aside else None]
-    return fingerprint(["rl", weights_hash(plan.base), plan.seed, settings, rewards, rows])
+    return fingerprint(
+        ["rl", weights_hash(plan.base), *plan.start.identity, plan.seed, settings, rewards, rows]
+    )
 
 
 def _finished(
@@ -220,7 +232,7 @@ def _finished(
             "stopped": stopped,
         },
         "figures": {**best["figures"], "rl": {k: v for k, v in best.items() if k != "figures"}},
-        "notes": (stopped,) if stopped else (),
+        "notes": (*manifest.notes, *([stopped] if stopped else [])),
         "outputs": hashes(project.root, chosen.glob("adapter_*")),
     }
     return manifest.model_copy(update=update)
@@ -265,7 +277,11 @@ def _manifest(
             "model": settings.model,
             "weights": weights_hash(plan.base),
             "settings": settings.model_dump(mode="json"),
+            "variant": plan.start.variant,
+            "chat_template": plan.start.chat_template,
             "rows": plan.queries.counts,
+            # Their queries: RL trains on responses of its own.
+            "trained": [row.id for row in plan.queries.train],
             "selection_rows": len(plan.queries.watched),
             "reward": rewarder.identity,
             "held_aside_reward": held_aside.identity if held_aside else None,
@@ -273,7 +289,8 @@ def _manifest(
         },
         seed=plan.seed,
         policies=policies,
-        parents=tuple(parents),
+        parents=(*plan.start.parents, *parents),
+        notes=plan.start.notes,
         inputs=hashes(project.root, files),
         seal=plan.development.seal,
         stamp=DEVELOPMENT_FIGURES,

@@ -22,6 +22,7 @@ from selaras.core.rl import COSTS, RLSettings
 from selaras.core.system import Sampling
 from selaras.core.tuning import Tuning
 from selaras.models.local_torch import torch
+from selaras.tune.live import PAGE, Live, Logged
 from selaras.tune.multipliers import moved
 from selaras.tune.policy import Policy, open_policy, restore_optimizer, save_policy
 from selaras.tune.policy_step import Gradient, backward, shaped_rewards
@@ -42,7 +43,10 @@ ALL_CUT = 3
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What one run of RL needs; `sampler` makes one for a policy (this process, or a server)."""
+    """What one run of RL needs; `server` makes a sampler for a policy, None is this process.
+
+    `adapter` is what it goes on from, and `chat_template` one that was attached to the base.
+    """
 
     base: Path
     queries: QuerySet = field(repr=False)
@@ -51,6 +55,8 @@ class Training:
     seed: int
     folder: Path
     server: Any = None
+    adapter: Path | None = None
+    chat_template: str | None = None
 
     @property
     def rl(self) -> RLSettings:
@@ -85,7 +91,10 @@ def train(training: Training, progress: Progress = SILENT) -> str | None:
     where memory or disk run out.
     """
     start = last_checkpoint(training.checkpoints)
-    policy = open_policy(training.base, training.settings, training.seed, start)
+    policy = open_policy(
+        training.base, training.settings, training.seed, start,
+        adapter=training.adapter, chat_template=training.chat_template,
+    )  # fmt: skip
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=training.rl.learning_rate,
                                   weight_decay=0.0)  # fmt: skip
     done, weights = 0, dict.fromkeys(COSTS, training.rl.weight)
@@ -94,6 +103,7 @@ def train(training: Training, progress: Progress = SILENT) -> str | None:
         done, weights = int(state["step"]), dict(state["weights"])
     looks = Journal(training.folder / LOOKS)
     sampler = training.server(policy) if training.server else policy.local.sample
+    live = Live(training.checkpoints / PAGE, f"Training of {training.folder.name}")
     with progress.task("RL (steps)", training.rl.steps) as task:
         if (first := looks.get("look-0")) is None:
             first = training.watcher.look(policy, sampler, 0)
@@ -107,16 +117,31 @@ def train(training: Training, progress: Progress = SILENT) -> str | None:
             [found for step in range(1, done + 1) if (found := curves.get(f"step-{step}"))],
         )  # fmt: skip
         task.advance(done)
+        live.begin(_logged(run.steps, training.rl.steps))
         for step in range(done + 1, training.rl.steps + 1):
             if stopped := _over_budget(run.steps, training.rl.kl_budget):
-                return stopped
+                break
             try:
                 _step(training, run, step, task)
             except (RuntimeError, MemoryError) as error:
                 raise training_error(
                     error, "tune.rl.queries, tune.rl.samples or tune.rl.max_tokens"
                 ) from error
-    return None
+            live.logged(_logged(run.steps, training.rl.steps))
+        else:
+            stopped = None
+        live.end(_logged(run.steps, training.rl.steps))
+    return stopped
+
+
+def _logged(steps: Sequence[Mapping[str, Any]], most: int) -> Logged:
+    """Return the steps as the live page reads a trainer's state."""
+    history = [
+        {"step": s["step"], "reward": s["reward"], "kl": s["kl_per_response"], "loss": s["loss"],
+         "grad_norm": s["gradient_norm"]}
+        for s in steps
+    ]  # fmt: skip
+    return Logged(len(steps), most, sum(s["tokens"] for s in steps), history)
 
 
 def _step(training: Training, run: _Run, step: int, task: Task) -> None:

@@ -29,6 +29,7 @@ from selaras.tune.choosing import Selection, tried
 from selaras.tune.encode import Encoded, encode
 from selaras.tune.kept_answers import answered_by
 from selaras.tune.launched import Launch, train_launched
+from selaras.tune.live import watch_words
 from selaras.tune.own_words import in_own_words
 from selaras.tune.record import finish, new_tuning
 from selaras.tune.recovery import Recovery, recovery_rows
@@ -170,6 +171,7 @@ def tune_sft(
     )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < project.file.tune.epochs:
+        progress.say(watch_words(training.folder))
         checkpoints = (
             train_launched(training, launch, progress) if launch else train(training, progress)
         )

@@ -38,17 +38,21 @@ def adapted(base: Path, settings: LoraSettings, start: Path | None = None) -> tu
     """
     model, tokenizer = base_weights(base, settings.running, precision_of(settings))
     if start is not None:
-        refuse_other_adapter(start, base, model)
-        try:
-            model = peft.PeftModel.from_pretrained(
-                model, str(start), is_trainable=True, local_files_only=True
-            )
-        except Exception as error:
-            raise InputError(
-                f"the adapter does not fit this model ({one_line(str(error), 200)})", path=start
-            ) from error
-        return model, tokenizer, None
+        return with_adapter(model, start, base), tokenizer, None
     return model, tokenizer, lora(model, settings, "CAUSAL_LM")
+
+
+def with_adapter(model: Any, folder: Path, base: Path) -> Any:
+    """Return the model with an adapter to go on with; raises InputError for another model's."""
+    refuse_other_adapter(folder, base, model)
+    try:
+        return peft.PeftModel.from_pretrained(
+            model, str(folder), is_trainable=True, local_files_only=True
+        )
+    except Exception as error:
+        raise InputError(
+            f"the adapter does not fit this model ({one_line(str(error), 200)})", path=folder
+        ) from error
 
 
 def lora(model: Any, settings: LoraSettings, task: str) -> Any:
