@@ -30,7 +30,7 @@ from typing import Any
 from measure import HERE, PEERS, ROOT, Row, arguments, finish, peers_option, pin, report, run_apart
 from measure import versions as versions_of
 from salience_plot import plot
-from salience_tables import shown
+from salience_tables import tables
 
 from selaras.core.journal import Journal
 
@@ -64,7 +64,7 @@ def main() -> int:
     used = versions_of(*PACKAGES) | {name: pin(name) for name in peers_of(TOOLS)}
     if options.plot:
         options.plot.write_text(plot(merged(rows)), encoding="utf-8")
-    return finish(options, report(merged(rows), used), shown)
+    return finish(options, report(merged(rows), used), tables)
 
 
 def peers_of(tools: Sequence[str]) -> list[str]:

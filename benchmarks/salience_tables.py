@@ -9,7 +9,7 @@ AGAINST = "context-cite-32"
 DRAWS = 2000
 
 
-def shown(result: Row) -> str:
+def tables(result: Row) -> str:
     """Return the tables of every model."""
     lines: list[str] = []
     for model in dict.fromkeys(row["model"] for row in result["rows"]):

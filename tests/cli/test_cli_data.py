@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cli_value import value
 
+from selaras.data.making.echoes import PATCHWORK
+
 
 @pytest.fixture
 def scribe(project: Path) -> str:
@@ -48,7 +50,7 @@ def test_a_cell_is_filled_reviewed_and_counted(run, project: Path, scribe: str) 
     assert value(run("data", "list", "--json"))["waiting"] == []
     again = value(run("data", "generate", cell, "--model", scribe, "--json"))
     assert again["drafted"] == 0
-    assert again["rejected"] == {"repeats a row": 1}
+    assert again["rejected"] == {PATCHWORK: 1}
 
 
 @pytest.mark.parametrize(

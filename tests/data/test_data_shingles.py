@@ -3,7 +3,7 @@
 import hypothesis
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from selaras.core.fingerprint import normalise
@@ -47,6 +47,7 @@ def test_together_is_as_alone(texts: list[str], width: int, unit: module.Unit) -
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
+@example("", "\0")
 def test_jaccard_is_the_share_of_common_ngrams(one: str, other: str) -> None:
     def grams(text: str) -> set[str]:
         text = normalise(text)

@@ -54,8 +54,9 @@ def normalise(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     words = folded.translate(_WORDS)
-    # Text made of symbols alone (emoji, "???") would vanish and make unlike rows alike.
-    return " ".join(words.split()) or " ".join(folded.split())
+    # Text made of symbols alone (emoji, "???") would vanish and make unlike rows alike. NUL is no
+    # symbol: it is what shorter texts are filled up with where n-grams are hashed.
+    return " ".join(words.split()) or " ".join(folded.replace("\0", " ").split())
 
 
 def seed_from(*parts: Any) -> int:
