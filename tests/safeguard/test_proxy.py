@@ -17,6 +17,7 @@ from selaras.core.errors import InputError
 from selaras.safeguard import Wording
 from selaras.safeguard.proxy import Doors, proxy
 from selaras.safeguard.routes import RouteSpec, ServeSpec, open_paths
+from selaras.safeguard.serve import Place, _listening
 
 KEY = "sk-secret-of-the-client"
 
@@ -177,8 +178,9 @@ def test_the_official_client_streamed_and_not(monkeypatch: pytest.MonkeyPatch) -
             server.answer = said(text[:200], text[200:], PLANT, text)
             pieces = list(create(model="m", messages=talk, stream=True))
             shown = "".join(piece.choices[0].delta.content or "" for piece in pieces)
-            assert shown.endswith("\n\nNo spoilers.")
-            assert text.startswith(shown.removesuffix("\n\nNo spoilers."))
+            # How much was out before the block is up to how the pieces arrived together.
+            assert shown.endswith("No spoilers.")
+            assert text.startswith(shown.removesuffix("No spoilers.").removesuffix("\n\n"))
             assert pieces[-1].choices[0].finish_reason == "content_filter"
             server.answer = [*said(text)[:1], b"data: {\n\n"]
             with pytest.raises(openai.APIError, match="not JSON"):
@@ -188,3 +190,23 @@ def test_the_official_client_streamed_and_not(monkeypatch: pytest.MonkeyPatch) -
             server.answer = events(chunk({"content": "Fine."}), chunk({}, "stop"))
             with client.chat.completions.stream(model="m", messages=talk) as stream:
                 assert stream.get_final_completion().choices[0].message.content == "Fine."
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    # asyncio sets TCP_NODELAY only where the socket names its protocol; without it every answer
+    # of a proxy at rest took 40 ms more.
+    async def accepted() -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        def began(_: Any, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            found.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = _listening(Place(port=0))
+        async with await asyncio.start_server(began, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return int(await found)
+
+    assert asyncio.run(accepted())

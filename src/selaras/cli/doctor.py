@@ -15,7 +15,7 @@ EXTRAS = {
     "static": ("safetensors", "tokenizers", "wordllama"),
     "data": ("cleanlab", "phonenumbers", "py3langid", "sklearn"),
     "tune": ("trl", "accelerate", "datasets"),
-    "guard": ("re2", "starlette", "uvicorn"),
+    "guard": ("aiohttp", "re2", "starlette", "uvicorn"),
     "search": ("gepa",),
     "studio": ("sqlalchemy", "psycopg", "starlette", "uvicorn"),
 }

@@ -8,8 +8,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from selaras.core.errors import one_line
 from selaras.core.files import parse_json
@@ -57,12 +60,8 @@ class Upstream:
         self.address = Address(base_url, key_env)
         self.patience = patience or Patience()
         self._own_key = f"Bearer {self.address.key()}" if key_env else None
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self.patience.idle, connect=self.patience.connect),
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-            follow_redirects=False,
-            trust_env=not self.address.loopback,
-        )
+        self._at_once = at_once
+        self._opened: aiohttp.ClientSession | None = None
 
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
@@ -85,22 +84,38 @@ class Upstream:
 
     async def close(self) -> None:
         """End all connections."""
-        await self._client.aclose()
+        if self._opened:
+            await self._opened.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        # Opened at the first request: a session belongs to the loop that it was made in.
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                # Dropped before an upstream's usual five seconds are over and it hangs up first.
+                connector=aiohttp.TCPConnector(limit=self._at_once, keepalive_timeout=4.0),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self.patience.connect, sock_read=self.patience.idle
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                proxy=_proxy_of(self.address),
+            )
+        return self._opened
 
     @contextlib.asynccontextmanager
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AsyncIterator[Answer]:
         try:
-            async with self._client.stream(
-                method, url, content=body, headers=self._sent(headers)
-            ) as response:
-                if self._own_key and response.status_code in {401, 402, 403}:
+            async with self._session().request(
+                method, URL(url, encoded=True), data=body, headers=self._sent(headers),
+                allow_redirects=False,
+            ) as response:  # fmt: skip
+                if self._own_key and response.status in {401, 402, 403}:
                     raise fault("the upstream does not accept this proxy's key")
-                yield Answer(response.status_code, response.headers, response.aiter_bytes())
-        except httpx.TimeoutException:
+                yield Answer(response.status, response.headers, response.content.iter_any())
+        except aiohttp.ServerTimeoutError:
             raise fault("the upstream did not answer in time", 504) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise fault(f"the upstream's connection failed ({type(error).__name__})") from None
         except TooLargeError as error:
             raise fault(f"the upstream: {error}") from None
@@ -113,6 +128,13 @@ class Upstream:
             **sent, "content-type": "application/json", "accept-encoding": "identity",
             "user-agent": "selaras-guard",
         }  # fmt: skip
+
+
+def _proxy_of(address: Address) -> str | None:
+    """Return the proxy that the environment names for an address; none for this machine."""
+    if address.loopback or proxy_bypass(address.host):
+        return None
+    return getproxies().get(urlsplit(address.base_url).scheme)
 
 
 def fault(what: str, status: int = 502) -> RefusedError:
