@@ -1,5 +1,6 @@
 """Replay, proof and a whole run on a small project, with a model that reads its instructions."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from selaras.core.files import write_text
 from selaras.core.journal import Journal
 from selaras.core.manifest import read_manifest
 from selaras.data import looks_at, open_development, read_seal, split_project
-from selaras.evaluate import open_judges, open_system
+from selaras.evaluate import Terms, open_judges, open_system
 from selaras.prompt.asking import Editor
 from selaras.prompt.feedback import Feedback
 from selaras.prompt.optimize import Order, optimize, prepare, system_for
@@ -34,9 +35,12 @@ look_budget: 4
 APP = """\
 import json, pathlib
 BAD = set(json.loads((pathlib.Path(__file__).parent / "bad.json").read_text()))
+DOWN = False
 def respond(messages):
     system = " ".join(m["content"] for m in messages if m["role"] == "system")
     asked = messages[-1]["content"]
+    if DOWN and "careful" in system and sum(map(ord, asked)) % 2:
+        raise OSError("down")
     if "Which one edit" in asked:
         return json.dumps({"op": "add", "principle_id": None, "reason": "r",
                            "text": "Be careful with danger and decline harm."})
@@ -87,6 +91,18 @@ def test_an_improvement_is_proven_once_on_the_sealed_rows_and_the_looks_are_kept
     assert len(looks_at(project, read_seal(project))) == proof.looks == 2
     again = proven(project, "careful.prompt")
     assert (again.looks, again.child.manifest.id) == (2, proof.child.manifest.id)
+
+
+def test_rows_that_one_side_did_not_answer_leave_the_proof_incomplete(project, monkeypatch) -> None:
+    split_project(project)
+    reader = importlib.import_module("reader")
+    monkeypatch.setattr(reader, "DOWN", True)
+    proof = proven(project, "careful.prompt", attacks=())
+    assert proof.verdict == "incomplete"
+    assert 0 < proof.unpaired == proof.to_dict()["unpaired"] < len(proof.child.answers)
+    monkeypatch.setattr(reader, "DOWN", False)
+    mended = proven(project, "careful.prompt", attacks=(), terms=Terms(retry_errors=True))
+    assert (mended.verdict, mended.unpaired, mended.looks) == ("improved", 0, 2)
 
 
 def test_what_changes_nothing_is_no_improvement_and_what_harms_is_said(project) -> None:

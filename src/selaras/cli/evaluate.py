@@ -10,6 +10,7 @@ from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
     ResumeOption,
+    RetryOption,
     SetOption,
     command,
     open_project_at,
@@ -56,9 +57,7 @@ def evaluate(
         float | None,
         typer.Option(help="Stop before this is passed, by the prices in selaras.yaml.", min=0),
     ] = None,
-    retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Do again what failed, and only that.")
-    ] = False,
+    retry_errors: RetryOption = False,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

@@ -23,6 +23,9 @@ ProjectOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as JSON on stdout.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-errors", help="Do again what failed, and only that.")
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done and what it would take.")
 ]

@@ -10,6 +10,7 @@ from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
     ResumeOption,
+    RetryOption,
     SetOption,
     command,
     open_project_at,
@@ -112,6 +113,7 @@ def prove(
     max_calls: Annotated[
         int | None, typer.Option(help="Stop before a call more than this many.", min=0)
     ] = None,
+    retry_errors: RetryOption = False,
     folder: ProjectOption = Path(),
     resume: ResumeOption = False,
     as_json: JsonOption = False,
@@ -133,7 +135,7 @@ def prove(
         judges=tuple(judge or (DEFAULT_JUDGE,)),
         attacks=ATTACKS if attacks else (),
         attacked_rows=attacked_rows,
-        terms=Terms(Budget(max_calls)),
+        terms=Terms(Budget(max_calls), retry_errors),
     )
     with showing(quiet=as_json) as progress:
         proof = proven(project, before, after, spec, means, resume=resume, progress=progress)
@@ -190,6 +192,9 @@ def _show_proof(proof: "Proof") -> None:
             typer.echo(f"{title}:")
         for comparison in comparisons:
             typer.echo(f"  {_compared(comparison)}")
+    if proof.unpaired:
+        typer.echo(f"{proof.unpaired} rows were answered by one of the two only, and say nothing: "
+                   "ask them again with --retry-errors")  # fmt: skip
     typer.echo(f"verdict: {proof.verdict}")
 
 

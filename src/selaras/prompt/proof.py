@@ -40,7 +40,11 @@ BETTER = {"compliance_rate": 1, "violation_rate": -1, "capability": 1}
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Parent and child on the sealed rows, and under attack; `looks` is how many are used."""
+    """Parent and child on the sealed rows, and under attack; `looks` is how many are used.
+
+    `unpaired` is how many rows one of the two answered and the other did not: the verdict is
+    `incomplete` where there is any, for such rows are seldom a fair draw.
+    """
 
     parent: Evaluation
     child: Evaluation
@@ -48,6 +52,7 @@ class Proof:
     attacked: tuple[Comparison, ...]
     looks: int
     verdict: str
+    unpaired: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the proof as JSON values."""
@@ -60,6 +65,7 @@ class Proof:
             "paired": [comparison.to_dict() for comparison in self.comparisons],
             "under_attack": [comparison.to_dict() for comparison in self.attacked],
             "looks": self.looks,
+            "unpaired": self.unpaired,
         }
 
 
@@ -107,6 +113,7 @@ def prove(
         for i, suite in enumerate(suites)
     ]  # fmt: skip
     comparisons = tuple(compare(*found[0]))
+    unpaired = len(_unanswered(found[0][0]) ^ _unanswered(found[0][1]))
     seal = read_seal(project)
     return Proof(
         parent=found[0][0],
@@ -114,8 +121,13 @@ def prove(
         comparisons=comparisons,
         attacked=tuple(compare(*found[1])) if means.attacks else (),
         looks=len({look.system for look in looks_at(project, seal)}) if seal else 0,
-        verdict=verdict_on(comparisons),
+        verdict="incomplete" if unpaired else verdict_on(comparisons),
+        unpaired=unpaired,
     )
+
+
+def _unanswered(evaluation: Evaluation) -> set[str]:
+    return {answer.row for answer in evaluation.answers if answer.status == "error"}
 
 
 def verdict_on(comparisons: Sequence[Comparison]) -> str:
