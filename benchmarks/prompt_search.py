@@ -255,7 +255,13 @@ def measured(task: Task, options: Any, folder: Path) -> list[dict[str, Any]]:
         setting = setting_of(task, options.model, seed, folder)
         for name in list(METHODS)[:: -1 if seed % 2 else 1]:
             method, _, share = METHODS[name]
-            found[name].append(searched(setting, name, method, round(calls * share)))
+            run = searched(setting, name, method, round(calls * share))
+            found[name].append(run)
+            gained = sum(run["after"]) - sum(run["before"])
+            sys.stderr.write(
+                f"{task.name}, seed {seed}, {name}: {gained:+d} of {len(run['before'])} held-out "
+                f"rows, {run['calls']} calls, {run['wall']:.0f} s\n"
+            )
     return [pooled(task.name, name, runs) for name, runs in found.items()]
 
 
