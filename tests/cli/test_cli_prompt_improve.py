@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from fixtures.projects import make_project, some_rows, use_word_encoder
 from selaras.cli import app
 from selaras.core.files import write_jsonl, write_text
+from selaras.data import open_development
 from selaras.prompt.feedback import read_feedback
 from selaras.template import load_prompt
 from selaras.template.versions import history
@@ -36,6 +37,8 @@ def project(tmp_path, monkeypatch):
         {"match": "could not be used", "response": json.dumps(EDIT)},
         {"match": "different short critiques", "response": '{"critiques": ["It is vague."]}'},
         {"match": "Which one edit", "response": "I would add a rule."},
+        {"match": "Write this part anew", "response": json.dumps({"text": "Refuse only poison.",
+                                                                  "reason": "clearer"})},
         {"match": "write the whole new", "response": json.dumps({"reason": "r", "text":
                                                                    "You help kindly."})},
         {"match": None, "response": '{"answer": "No"}'},
@@ -109,3 +112,90 @@ def test_a_search_is_forecast_and_says_where_nothing_was_better(project) -> None
     assert json.loads(told.stdout)["improved"] is False
     wrong = CliRunner().invoke(app, [*order, "--search", "magic", *where])
     assert wrong.exit_code == 2
+
+
+STRICT = """---
+name: b
+selaras:
+  examples: {rows: [h1]}
+---
+{{role "system"}}
+You help in the house. Refuse much. Be quick.
+{{! examples }}
+{{role "user"}}
+{{query}}
+{{role "model"}}
+{{response}}
+{{! /examples }}
+{{role "user"}}
+{{input}}
+"""
+
+
+def findings_of(project, path, **named):
+    template = load_prompt(project.root / path)
+    lines = [
+        {"finding": kind, "segment": {"role": "system", "origin": "system", "text": text,
+                                      "start": 1, "end": 2, **part},
+         "n": 9, "mean": 2.0, "low": 1.0, "high": 3.0, "unit": "nats", "proposed": "change it",
+         "system": "base", "prompt": path, "template": template.fingerprint, "model": "m"}
+        for kind, text, part in named["found"]
+    ]  # fmt: skip
+    write_jsonl(project.root / "findings.jsonl", lines)
+    return str(project.root / "findings.jsonl")
+
+
+def test_findings_are_linted_and_decided_on_one_by_one(project) -> None:
+    path = project.root / "prompts" / "b.prompt"
+    answered = [{**row, "response": "Use soda."} if row["id"][0] == "o" else row
+                for row in some_rows(8, 8)]  # fmt: skip
+    write_jsonl(project.root / "data" / "rows.jsonl", answered)
+    rows = [row.id for row in open_development(project).rows if row.id[0] == "o"]
+    shown, asked_row = rows[:2]
+    write_text(path, STRICT.replace("h1", shown))
+    source = findings_of(project, "prompts/b.prompt", found=[
+        ("makes_it_refuse", "Be quick.", {}),
+        ("raises_over_refusal", "Refuse much.", {}),
+        ("harms", "a question and its answer",
+         {"origin": "few_shot", "role": "user", "name": f"example:{shown}"}),
+        ("never_matters", "You help in the house.", {}),
+    ])  # fmt: skip
+    where = ["--findings", source, "-C", str(project.root)]
+    linted = CliRunner().invoke(app, ["prompt", "lint", str(path), *where])
+    assert linted.exit_code == 0, linted.output
+    assert 'b.prompt:7: warning measured: "Refuse much." pushes towards refusing' in linted.output
+    asked = ["prompt", "improve", "prompts/b.prompt", "--row", asked_row, "--editor",
+             "scripted:editor.jsonl", *where]  # fmt: skip
+    done = CliRunner().invoke(app, asked, input="r\na\nd\na\nd\nn\ns\n")
+    assert done.exit_code == 0, done.output
+    assert "it stays: nothing is proposed" in done.output
+    assert "+You help in the house. Refuse only poison. Be quick." in done.output
+    assert "mends 0 and breaks 0 of 1 rows" in done.output
+    now = load_prompt(path)
+    assert "You help in the house. Refuse only poison. Be quick." in now.body
+    assert now.front.selaras.examples.rows == ()
+    assert len(history(path)) == 3
+    stale = CliRunner().invoke(app, asked)
+    assert stale.exit_code == 2
+    assert "in version" in stale.stderr
+    assert len(stale.stderr.strip().splitlines()) == 1
+
+
+def test_a_search_tries_findings_and_ends_when_none_is_left(project) -> None:
+    path = "prompts/a.prompt"
+    write_text(project.root / path, PROMPT.replace("house.", "house. Open windows. Refuse much."))
+    source = findings_of(project, path, found=[("raises_over_refusal", "Refuse much.", {}),
+                                               ("never_matters", "Open windows.", {})])  # fmt: skip
+    order = ["prompt", "optimize", path, "--budget-calls", "90", "--rows", "20", "--json",
+             "--editor", "scripted:editor.jsonl", "-C", str(project.root)]  # fmt: skip
+    found = CliRunner().invoke(app, [*order, "--change", "findings", "--findings", source])
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert told["ended"] == "nothing is left to propose"
+    assert [step["how"].split(" (")[0] for step in told["steps"]] == [
+        "reword 'Refuse much.': Refuse only poison.",
+        "delete 'Refuse much.'",
+    ]
+    missing = CliRunner().invoke(app, [*order, "--change", "findings"])
+    assert missing.exit_code == 2
+    assert "--findings FILE" in missing.stderr

@@ -12,7 +12,9 @@ from selaras.cli import app
 from selaras.core.errors import SealError
 from selaras.core.files import write_jsonl, write_text
 from selaras.core.project import open_project
+from selaras.debug import aggregate
 from selaras.debug.aggregate import chosen_rows
+from selaras.template import load_prompt
 
 PROMPT = '{{role "system"}}Be brief. Never shout. Use soda.\n{{role "user"}}{{input}}'
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,8 +24,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def project(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     head = "product: t\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
-    system = f"systems: {{base: {{model: 'hf:{tiny_folder}', prompt: p.prompt}}}}\n"
-    write_text(root / "selaras.yaml", head + system)
+    spec = f"{{model: 'hf:{tiny_folder}', prompt: p.prompt}}"
+    shown = spec.replace("p.prompt", "shots.prompt")
+    write_text(root / "selaras.yaml", f"{head}systems: {{base: {spec}, shown: {shown}}}\n")
     write_text(root / "p.prompt", PROMPT)
     write_text(root / "q.prompt", PROMPT.replace("Be brief", "Be long"))
     rows = [{"id": f"r{n}", "query": f"How do I kill process {n}?", "kind": "ordinary",
@@ -76,6 +79,34 @@ def test_rows_are_aggregated_and_findings_written(project: Path) -> None:
     assert all(part["refusing_safe"]["n"] == 9 for part in found["parts"])
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines == found["findings"]
+
+
+def test_findings_name_their_template_and_prompt_lint_reads_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aggregate, "NEGLIGIBLE", 1e9)  # so that every part is a finding
+    out, prompt = project / "all.jsonl", project / "shots.prompt"
+    head = "---\nselaras: {examples: {inline: [{query: Hi, response: Ho}]}}\n---\n"
+    block = '{{! examples }}\n{{role "user"}}\n{{query}}\n{{role "model"}}\n{{response}}\n'
+    system, user = PROMPT.replace("soda.", "soda. Be brief.").split("\n")
+    write_text(prompt, f"{head}{system}\n{block}{{{{! /examples }}}}\n{user}")
+    asked = ["--rows", "development", "--limit", "16", "--system", "shown", "--out", str(out)]
+    done = run(project, *asked)
+    assert done.exit_code == 0, done.output
+    assert "next: selaras prompt lint shots.prompt --findings" in done.output
+    lint = ["prompt", "lint", str(prompt), "--only", "measured", "--findings", str(out)]
+    told = CliRunner().invoke(app, [*lint, "--json", "-C", str(project)])
+    assert told.exit_code == 0, told.output
+    ((_, remarks),) = json.loads(told.stdout).items()
+    assert all(remark["what"].endswith("never matters on these rows") for remark in remarks)
+    body = load_prompt(prompt).body
+    parts = [body[remark["start"] : remark["end"]] for remark in remarks[:4]]
+    assert parts == ["Be brief.", "Never shout.", "Use soda.", "Be brief."]
+    assert "the example inline-1" in remarks[4]["what"]
+    write_text(prompt, f"{head}{system} Or not.\n{block}{{{{! /examples }}}}\n{user}")
+    stale = CliRunner().invoke(app, [*lint, "-C", str(project)])
+    assert stale.exit_code == 2
+    assert len(stale.stderr.strip().splitlines()) == 1
 
 
 def test_faithfulness_measures_methods_on_planted_evidence(

@@ -45,7 +45,7 @@ BAD = {
 
 def test_a_good_prompt_has_no_remark_and_every_check_has_a_bad_one():
     assert lint(parse_prompt(GOOD), builtin_policies()) == []
-    assert set(BAD) == set(LINTS)
+    assert set(BAD) == {*LINTS} - {"measured"}  # which needs findings: test_prompt_measured
 
 
 @pytest.mark.parametrize("check", BAD)

@@ -111,8 +111,11 @@ def over_rows(
     with showing(as_json) as progress:
         found = aggregate(project, system, rows, limit, settings, progress)
     if out is not None:
-        write_jsonl(out, [finding.to_dict() for finding in found.findings])
+        write_jsonl(out, [finding.model_dump(mode="json") for finding in found.findings])
         say(f"wrote {out}")
+        if found.findings and found.prompt:
+            say(f"next: selaras prompt lint {found.prompt} --findings {out}")
+            say(f"      selaras prompt improve {found.prompt} --findings {out}")
     if as_json:
         print_json(found.to_dict())
         return

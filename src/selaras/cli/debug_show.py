@@ -105,9 +105,9 @@ def show_rows(found: Aggregate) -> None:
     for row, why in found.failed:
         say(f"row {row} was not read: {why}")
     for finding in found.findings:
-        e = finding.effect
-        say(f"{finding.finding.replace('_', ' ')}: {one_line(finding.part.text, 90)!r} "
-            f"{e.mean:+.2f} [{e.low:+.2f}, {e.high:+.2f}] n {e.n}; {finding.proposed}")  # fmt: skip
+        say(f"{finding.finding.replace('_', ' ')}: {one_line(finding.segment.text, 90)!r} "
+            f"{finding.mean:+.2f} [{finding.low:+.2f}, {finding.high:+.2f}] n {finding.n}; "
+            f"{finding.proposed}")  # fmt: skip
     if not found.findings:
         say("no finding: no part stands out at this many rows (try a larger --limit)")
 

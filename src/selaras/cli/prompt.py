@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selaras.cli import prompt_improve, prompt_search
+from selaras.cli import prompt_findings, prompt_improve, prompt_search
 from selaras.cli.frame import (
     JsonOption,
     ProjectOption,
@@ -162,9 +162,13 @@ def lint(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="One check by name; may be repeated.")
     ] = None,
+    findings: prompt_findings.FindingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check templates against what prompting guides warn of; exit code 3 at an error."""
+    """Check templates against what prompting guides warn of; exit code 3 at an error.
+
+    With --findings also by what was measured of their parts on rows.
+    """
     import dataclasses
 
     from selaras.cli.render_prompt import print_remarks
@@ -180,9 +184,10 @@ def lint(
     policies = _policies(folder) or builtin_policies()
     grave = {"error", "warning"} if strict else {"error"}
     found = {}
-    for path in files or _prompts(folder):
-        template = load_prompt(path)
-        found[path] = check(template, policies, only or ())
+    templates = {path: load_prompt(path) for path in files or _prompts(folder)}
+    measured = prompt_findings.by_template(findings, templates)
+    for path, template in templates.items():
+        found[path] = check(template, policies, only or (), measured[path])
         if not as_json:
             print_remarks(path, template, found[path])
     if as_json:

@@ -13,6 +13,7 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.prompt_findings import FindingsOption, walk_findings
 
 if TYPE_CHECKING:
     from selaras.core.records import Query
@@ -49,26 +50,34 @@ def improve(
     system: SystemOption = None,
     editor: EditorOption = None,
     judge: JudgeOption = None,
+    findings: FindingsOption = None,
     folder: ProjectOption = Path(),
     overrides: SetOption = None,
 ) -> None:
     """Improve a template from feedback: look at outputs, say what is wrong, decide on the change.
 
-    Shows each change as a diff with gate verdicts, and all earlier feedback tried on it. Nothing is
-    written before you accept.
+    With --findings: what was measured of its parts, one by one, deleted or written anew. Shows each
+    change as a diff with gate verdicts, and all earlier feedback tried on it. Nothing is written
+    before you accept.
     """
     from selaras.evaluate import DEFAULT_JUDGE
     from selaras.prompt import improve as stage
     from selaras.prompt.feedback import feedback_path
+    from selaras.prompt.optimize import template_findings
+    from selaras.template import load_prompt
 
     project = open_project_at(folder, overrides)
     path = file.resolve().relative_to(project.root) if file.exists() else file
+    found = template_findings(findings, load_prompt(project.root / path), path)
     with showing() as progress:
         session = stage.begin(
             project, path, method, system=system, editor=editor,
             judges=tuple(judge or (DEFAULT_JUDGE,)), progress=progress,
         )  # fmt: skip
         chosen = stage.chosen_rows(session, rows, row or ())
+        if found:
+            walk_findings(session, found, chosen)
+            return
         say(f"{path}: answering {len(chosen)} development rows …")
         shown = stage.outputs(session, chosen)
     for number, (one, outcome) in enumerate(shown, 1):
@@ -139,12 +148,12 @@ def _change(session: "Session", feedback: "Feedback") -> bool:
 
     proposed = stage.propose(session, feedback)
     while True:
-        _show_proposed(session, proposed)
+        show_proposed(session, proposed)
         if proposed.template is None:
             return False
         say("trying all feedback so far on the new template …")
         for each in stage.replayed(session, proposed.template):
-            _show_replayed(each)
+            show_replayed(each)
         if not proposed.passes:
             say("a gate did not pass: it cannot be saved as it is")
         wanted = "[a]ccept, [e]dit the principle, [n]o" if proposed.edit else "[a]ccept, [n]o"
@@ -173,7 +182,8 @@ def _by_hand(session: "Session", proposed: "Proposed", feedback: "Feedback") -> 
     return stage.gated(session, child, replace(proposed, edit=edit))
 
 
-def _show_proposed(session: "Session", proposed: "Proposed") -> None:
+def show_proposed(session: "Session", proposed: "Proposed") -> None:
+    """Print a proposal: its reason, its diff, what the gates say of it."""
     from selaras.prompt.edit import in_words
     from selaras.template.diff import text_diff
 
@@ -197,7 +207,8 @@ def _show_proposed(session: "Session", proposed: "Proposed") -> None:
         typer.echo(f"warning: {warning}")
 
 
-def _show_replayed(each: "Replayed") -> None:
+def show_replayed(each: "Replayed") -> None:
+    """Print a piece of feedback under the template and the proposal."""
     from selaras.core.errors import one_line
 
     feedback = each.feedback

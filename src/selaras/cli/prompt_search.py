@@ -18,6 +18,7 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.prompt_findings import FindingsOption
 from selaras.cli.prompt_improve import EditorOption, JudgeOption, SystemOption
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def optimize(
     search: Annotated[str, typer.Option(help="greedy, or gepa (the extra 'search').")] = "greedy",
     change: Annotated[
         list[str] | None,
-        typer.Option("--change", help="principles, instructions, few-shot; repeatable."),
+        typer.Option("--change", help="findings, principles, instructions, few-shot; repeatable."),
     ] = None,
+    findings: FindingsOption = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Right is a reply that is the row's own response.")
     ] = False,
@@ -66,7 +68,6 @@ def optimize(
     nothing was significantly better, the winner is the template as it was.
     """
     from selaras.evaluate import DEFAULT_JUDGE
-    from selaras.prompt import PROPOSERS
     from selaras.prompt import optimize as stage
     from selaras.prompt.selection import SearchSettings
 
@@ -79,9 +80,10 @@ def optimize(
         rows=rows,
         judges=tuple(judge or (DEFAULT_JUDGE,)),
         exact=exact,
-        proposers=tuple(change or PROPOSERS),
+        proposers=tuple(change or (*(["findings"] if findings else []), *stage.CHANGES)),
         search=search,
         budget_tokens=budget_tokens,
+        findings=findings,
         settings=SearchSettings(seed=seed, vetoes=vetoes),
     )
     with showing(quiet=as_json) as progress:

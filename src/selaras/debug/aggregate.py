@@ -5,13 +5,13 @@ the user's own text is deleted once. Two things are asked of the same forwards: 
 of the first tokens of the response that is wanted (the row's own, else the model's), and the
 log-odds of opening with a usual refusal instead. Means over rows with BCa bootstrap intervals over
 clusters, simultaneous by Bonferroni over the parts. Findings are written one a line, for people and
-for `selaras prompt`; the format is in docs/debug.md.
+for `selaras prompt` (see template.finding); the format is in docs/debug.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +28,19 @@ from selaras.debug.opening import (
     answer,
     open_debugged,
     render_prompt,
-    template_of,
 )
 from selaras.debug.probe import LocalProbe, identity_of
 from selaras.debug.segments import PromptView, Segment, cut, view_prompt
 from selaras.debug.settings import Settings
 from selaras.debug.store import AblationStore
 from selaras.debug.target import whole_response
+from selaras.evaluate.systems import with_rows_read
 from selaras.models.names import place_of
 from selaras.stats import bca
+from selaras.template import PLAIN
+from selaras.template.finding import Finding, FindingName, FoundPart
+from selaras.template.versions import named_prompt
 
-FindingName = Literal["never_matters", "harms", "raises_over_refusal", "makes_it_refuse"]
 WANTED_TOKENS = 16
 NEGLIGIBLE = 0.1  # nats: a tenth more or less likely
 FEWEST = 8
@@ -70,31 +72,11 @@ class Part:
     message: int | None
     start: int
     end: int
+    name: str | None
+    nth: int
     wanted: Effect | None
     refusing_safe: Effect | None
     refusing_unsafe: Effect | None
-
-
-@dataclass(frozen=True, slots=True)
-class PromptFinding:
-    """Something that a part does over the rows, and what could be done about it."""
-
-    finding: FindingName
-    part: Part
-    effect: Effect
-    unit: str
-    proposed: str
-    system: str
-    prompt: str | None
-    model: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the line of the findings' file."""
-        part = {key: value for key, value in asdict(self.part).items()
-                if key in ("role", "origin", "text", "message", "start", "end")}  # fmt: skip
-        return {"finding": self.finding, "segment": part, **asdict(self.effect), "unit": self.unit,
-                "proposed": self.proposed, "system": self.system, "prompt": self.prompt,
-                "model": self.model}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +84,21 @@ class Aggregate:
     """The findings of a System's prompt over rows; `failed` rows say why."""
 
     system: str
+    prompt: str | None
     rows: int
     failed: tuple[tuple[str, str], ...]
     shares: dict[str, float]
     parts: tuple[Part, ...]
-    findings: tuple[PromptFinding, ...]
+    findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return {
-            "system": self.system, "rows": self.rows, "role_share": self.shares,
+            "system": self.system, "prompt": self.prompt, "rows": self.rows,
+            "role_share": self.shares,
             "failed": [{"row": row, "reason": why} for row, why in self.failed],
             "parts": [asdict(part) for part in self.parts],
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [finding.model_dump(mode="json") for finding in self.findings],
         }  # fmt: skip
 
 
@@ -124,6 +108,7 @@ class _Tally:
 
     segment: Segment
     text: str
+    nth: int
     wanted: list[tuple[str, float]] = field(default_factory=list)
     safe: list[tuple[str, float]] = field(default_factory=list)
     unsafe: list[tuple[str, float]] = field(default_factory=list)
@@ -139,11 +124,13 @@ def aggregate(
     """
     name = system or next(iter(project.file.systems), "")
     spec = project.system_spec(name)
-    chosen = chosen_rows(project, rows, limit, settings.seed)
     model = open_debugged(spec.model, place_of(project, progress))
-    template = template_of(project.root / spec.prompt if spec.prompt else None)
+    written = named_prompt(project.root, spec.prompt).template if spec.prompt else PLAIN
+    template = with_rows_read(project, written, progress)
+    shown = written.front.selaras.examples.rows
+    chosen = chosen_rows(project, rows, limit, settings.seed, besides=shown)
     store = AblationStore(project.cache / "ablations.sqlite", identity_of(model))
-    tallies: dict[tuple[str, int | None, int], _Tally] = {}
+    tallies: dict[_Key, _Tally] = {}
     shares: list[dict[str, float]] = []
     failed: list[tuple[str, str]] = []
     with progress.task("rows", len(chosen)) as task:
@@ -162,19 +149,24 @@ def aggregate(
         raise InputError(f"no row could be read: {failed[0][1] if failed else 'none was given'}")
     shared = [tally for tally in tallies.values() if tally.segment.origin in _SHARED]
     parts = tuple(_part(tally, len(shared), settings.seed) for tally in shared)
-    about = (name, spec.prompt, str(model.identity["name"]))
+    about = {"system": name, "prompt": spec.prompt, "template": written.fingerprint,
+             "model": str(model.identity["name"])}  # fmt: skip
     found = tuple(finding for part in parts for finding in _findings(part, about))
     mean = {o: float(np.mean([s.get(o, 0.0) for s in shares])) for s in shares for o in s}
-    return Aggregate(name, len(shares), tuple(failed), mean, parts, found)
+    return Aggregate(name, spec.prompt, len(shares), tuple(failed), mean, parts, found)
 
 
 _SHARED = ("system", "few_shot", "silent")
+# What a part is told by from row to row: its role, name, words, and how often they stood before it.
+_Key = tuple[str, str | None, str, int]
 
 
-def chosen_rows(project: Project, rows: Path, limit: int, seed: int) -> list[Query]:
+def chosen_rows(
+    project: Project, rows: Path, limit: int, seed: int, besides: Sequence[str] = ()
+) -> list[Query]:
     """Return at most `limit` rows, kinds in turn, in a random order of the seed's.
 
-    Raises SealError for a file of the sealed hold-out.
+    None whose id is in `besides`. Raises SealError for a file of the sealed hold-out.
     """
     if str(rows) == DEVELOPMENT:
         found: Sequence[Query] = load_rows(project).kept
@@ -182,6 +174,7 @@ def chosen_rows(project: Project, rows: Path, limit: int, seed: int) -> list[Que
         if rows.resolve().is_relative_to(project.holdout.resolve()):
             raise SealError("these rows are sealed", path=rows, fix="give development rows")
         found = read_rows([rows])[0]
+    found = [row for row in found if row.id not in besides]
     if not found:
         raise InputError("no rows", path=rows)
     kinds: dict[str, list[Query]] = {}
@@ -193,7 +186,7 @@ def chosen_rows(project: Project, rows: Path, limit: int, seed: int) -> list[Que
 
 def _row(
     model: Any, store: AblationStore, view: PromptView, wanted: str, row: Query,
-    tallies: dict[tuple[str, int | None, int], _Tally],
+    tallies: dict[_Key, _Tally],
 ) -> dict[str, float]:  # fmt: skip
     """Add a row's effects to the tallies; return the share of each origin."""
     segments = list(parts_of(view))
@@ -206,9 +199,9 @@ def _row(
     cluster = row.cluster or row.id
     shares: dict[str, float] = {}
     for segment, lost, pushed in zip(segments, loss, push, strict=True):
-        text = view.text_of(segment)
-        key = (text.strip(), segment.message, segment.tokens[0])
-        tally = tallies.setdefault(key, _Tally(segment, text.strip()))
+        text, nth = view.text_of(segment).strip(), _earlier(view, segment)
+        key = (segment.role, segment.name, text, nth)
+        tally = tallies.setdefault(key, _Tally(segment, text, nth))
         tally.wanted.append((cluster, float(lost)))
         if row.expected is Expected.ANSWER:
             tally.safe.append((cluster, float(pushed)))
@@ -230,6 +223,14 @@ def parts_of(view: PromptView) -> Iterator[Segment]:
                     yield segment
 
 
+def _earlier(view: PromptView, segment: Segment) -> int:
+    """Return how often a part's words stand before it in the author's text of its role."""
+    text, own = view.text_of(segment).strip(), (segment.role, segment.origin)
+    before = [view.text[s.start : min(s.end, segment.start)] for s in view.stretches
+              if (s.role, s.origin) == own and s.start < segment.start]  # fmt: skip
+    return sum(each.count(text) for each in before)
+
+
 def _shot_messages(view: PromptView) -> set[int | None]:
     return {s.message for s in view.stretches if s.origin == "few_shot"}
 
@@ -238,7 +239,7 @@ def _part(tally: _Tally, parts: int, seed: int) -> Part:
     segment = tally.segment
     effects = [_effect(found, parts, seed) for found in (tally.wanted, tally.safe, tally.unsafe)]
     return Part(segment.role, segment.origin, tally.text, segment.message, segment.start,
-                segment.end, *effects)  # fmt: skip
+                segment.end, segment.name, tally.nth, *effects)  # fmt: skip
 
 
 def _effect(found: Sequence[tuple[str, float]], parts: int, seed: int) -> Effect | None:
@@ -252,15 +253,23 @@ def _effect(found: Sequence[tuple[str, float]], parts: int, seed: int) -> Effect
     return Effect(len(found), interval.value, interval.low, interval.high)
 
 
-def _findings(part: Part, about: tuple[str, str | None, str]) -> Iterator[PromptFinding]:
+def _findings(part: Part, about: Mapping[str, str | None]) -> Iterator[Finding]:
     odds, wanted = "log-odds of refusing (nats)", "log p of the wanted response (nats)"
+
+    def found(name: FindingName, effect: Effect, unit: str, proposed: str) -> Finding:
+        own = {key: value for key, value in asdict(part).items() if key in FoundPart.model_fields}
+        return Finding.model_validate(
+            {"finding": name, "segment": own, **asdict(effect), "unit": unit,
+             "proposed": proposed, **about}
+        )  # fmt: skip
+
     every = [e for e in (part.wanted, part.refusing_safe, part.refusing_unsafe) if e is not None]
     if every and all(max(abs(e.low), abs(e.high)) < NEGLIGIBLE for e in every):
-        yield PromptFinding("never_matters", part, every[0], wanted, "delete it", *about)
+        yield found("never_matters", every[0], wanted, "delete it")
     if part.wanted is not None and part.wanted.high < 0:
-        yield PromptFinding("harms", part, part.wanted, wanted, "delete or rewrite it", *about)
-    if part.refusing_safe is not None and part.refusing_safe.low > 0:
-        yield PromptFinding("raises_over_refusal", part, part.refusing_safe, odds,
-                            "rewrite it: say what is safe as well", *about)  # fmt: skip
-    if part.refusing_unsafe is not None and part.refusing_unsafe.low > 0:
-        yield PromptFinding("makes_it_refuse", part, part.refusing_unsafe, odds, "keep it", *about)
+        yield found("harms", part.wanted, wanted, "delete or rewrite it")
+    safe, unsafe = part.refusing_safe, part.refusing_unsafe
+    if safe is not None and safe.low > 0:
+        yield found("raises_over_refusal", safe, odds, "rewrite it: say what is safe as well")
+    if unsafe is not None and unsafe.low > 0:
+        yield found("makes_it_refuse", unsafe, odds, "keep it")

@@ -35,6 +35,7 @@ LINTS: dict[str, str] = {
     "override-words": "selaras.prompt.lint_words:override_words",
     "length": "selaras.prompt.lint_words:too_long",
     "policy-unsaid": "selaras.prompt.lint_words:policy_unsaid",
+    "measured": "selaras.prompt.lint_findings:measured",
 }
 
 # What `selaras prompt import` reads: name to a function `(text, path) -> Imported`.
@@ -58,8 +59,9 @@ SEARCHES: dict[str, str] = {
     "gepa": "selaras.prompt.gepa_search:gepa_search",
 }
 
-# What a search changes: name to a maker `(Workshop) -> Proposer`.
+# What a search changes: name to a maker `(Workshop) -> Proposer`; the first one needs findings.
 PROPOSERS: dict[str, str] = {
+    "findings": "selaras.prompt.proposals:finding_proposer",
     "principles": "selaras.prompt.proposals:principle_proposer",
     "instructions": "selaras.prompt.proposals:instruction_proposer",
     "few-shot": "selaras.prompt.proposals:few_shot_proposer",

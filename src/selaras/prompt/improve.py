@@ -14,6 +14,7 @@ from selaras.core.project import Project
 from selaras.core.records import Query
 from selaras.data import open_development
 from selaras.evaluate import DEFAULT_JUDGE, Terms, open_judges, open_system
+from selaras.evaluate.systems import with_rows_read
 from selaras.models.names import open_model, place_of
 from selaras.policy import Policy, load_policies
 from selaras.prompt import METHODS
@@ -25,13 +26,16 @@ from selaras.prompt.feedback import (
     add_feedback,
     read_feedback,
 )
+from selaras.prompt.from_findings import proposed_for
 from selaras.prompt.gates import gates
-from selaras.prompt.objective import Outcome
+from selaras.prompt.measured import Change
+from selaras.prompt.objective import Contrast, Outcome, contrast
 from selaras.prompt.optimize import system_for
 from selaras.prompt.principles import Proposed
 from selaras.prompt.replay import Replayed, replay
 from selaras.prompt.rollouts import Rollouts, project_rollouts, walk
 from selaras.template import PromptTemplate, adopted, edited_by_hand, load_prompt
+from selaras.template.finding import Finding
 from selaras.template.versions import Version, keep
 
 MOST_CALLS = 500
@@ -69,7 +73,7 @@ def begin(
     """
     if method not in METHODS:
         raise InputError(f"no method {method!r}", fix=f"use one of: {', '.join(METHODS)}")
-    template = load_prompt(project.root / path)
+    template = with_rows_read(project, load_prompt(project.root / path), progress)
     if edited_by_hand(template):
         template = adopted(template)
     name, spec = system_for(project, path, system)
@@ -125,6 +129,20 @@ def outputs(session: Session, rows: Sequence[Query]) -> list[tuple[Query, Outcom
 def drafts(session: Session, row: Query, outcome: Outcome) -> Told[tuple[str, ...]]:
     """Return critiques of an output that the model drafts against the policy's exact words."""
     return draft_critiques(session.editor, row, outcome.said, session.policies, outcome.words)
+
+
+def changed(session: Session, finding: Finding, change: Change, text: str = "") -> Proposed:
+    """Return the change that a finding leads to; `text` are a person's own words for the part."""
+    return proposed_for(
+        session.editor, session.template, finding, change, session.policies,
+        list(session.rows.values()), text,
+    )  # fmt: skip
+
+
+def tried(session: Session, child: PromptTemplate, rows: Sequence[Query]) -> Contrast:
+    """Return how a child does beside the template on development rows, one by one."""
+    before, after = (session.rollouts.outcomes(each, rows) for each in (session.template, child))
+    return contrast(before, after)
 
 
 def take(

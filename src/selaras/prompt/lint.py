@@ -6,7 +6,7 @@ LLM07. The checks are rules on English words: a remark says where to look, not t
 Each check of `selaras.prompt.LINTS` is a function `Linted -> Iterator[Remark]`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 from selaras.core.late import resolve
 from selaras.policy import Policy
 from selaras.template import PromptTemplate
+from selaras.template.finding import Finding
 from selaras.template.lex import Token, lex
 
 Severity = Literal["error", "warning", "note"]
@@ -49,6 +50,7 @@ class Linted:
 
     template: PromptTemplate
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
     @cached_property
     def tokens(self) -> list[tuple[Token, str, str | None]]:
@@ -93,14 +95,16 @@ def lint(
     template: PromptTemplate,
     policies: Mapping[str, Policy] | None = None,
     only: Collection[str] = (),
+    findings: Sequence[Finding] = (),
 ) -> list[Remark]:
     """Return what the checks have to say, the gravest first and then by place.
 
     `policies` are those that the prompt should speak about; none means that this is not checked.
+    `findings` are what was measured of this template's parts.
     """
     from selaras.prompt import LINTS
 
-    linted = Linted(template, policies or {})
+    linted = Linted(template, policies or {}, findings)
     first_line = template.head.count("\n") + 1
     found: list[Remark] = []
     for name, target in LINTS.items():

@@ -34,6 +34,7 @@ from selaras.evaluate import (
     open_system,
     renderer,
 )
+from selaras.evaluate.systems import with_rows_read
 from selaras.models.names import open_model, place_of
 from selaras.policy import load_policies
 from selaras.prompt import PROPOSERS, SEARCHES
@@ -51,9 +52,12 @@ from selaras.prompt.rollouts import (
 from selaras.prompt.search import Proposer
 from selaras.prompt.selection import Candidate, Rows, SearchResult, SearchSettings, divide
 from selaras.template import PromptTemplate, load_prompt, write_prompt, written_input
+from selaras.template.finding import Finding, findings_on, read_findings
 
 JOURNAL, FOUND, WINNER, BEST = "journal.jsonl", "search.json", "winner.prompt", "best.prompt"
 EDITING_TOKENS = 160
+# What a search changes where it is told nothing else; findings are added where there are some.
+CHANGES = tuple(name for name in PROPOSERS if name != "findings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Order:
     template by default), `editor` the model that proposes (the System's own by default).
 
     `exact` marks a reply by the row's own `response` instead of by judges; `rows` is the most
-    development rows to use.
+    development rows to use; `findings` a file of `selaras debug --rows` about the template.
     """
 
     prompt: Path
@@ -72,15 +76,23 @@ class Order:
     rows: int = 60
     judges: tuple[str, ...] = (DEFAULT_JUDGE,)
     exact: bool = False
-    proposers: tuple[str, ...] = tuple(PROPOSERS)
+    proposers: tuple[str, ...] = CHANGES
     search: str = "greedy"
     budget_tokens: int | None = None
+    findings: Path | None = None
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
         for name, known in ((self.search, SEARCHES), *((p, PROPOSERS) for p in self.proposers)):
             if name not in known:
                 raise InputError(f"no {name!r} here", fix=f"use one of: {', '.join(known)}")
+        if self.search != "greedy" and self.findings:
+            raise InputError("only the greedy search proposes findings", fix="leave --search out")
+        if ("findings" in self.proposers) != (self.findings is not None):
+            raise InputError(
+                "a search from findings needs their file, and the change 'findings'",
+                fix="give --findings FILE (see: selaras debug --rows)",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +113,34 @@ class Bench:
     editor: str
     development: Development
     rows: Rows
+    findings: tuple[Finding, ...] = ()
 
 
 def prepare(project: Project, order: Order, progress: Progress = SILENT) -> Bench:
     """Return what a search needs, with no call made; raises InputError for what is missing."""
     name, spec = system_for(project, order.prompt, order.system)
-    template = load_prompt(project.root / order.prompt)
+    written = load_prompt(project.root / order.prompt)
+    findings = template_findings(order.findings, written, order.prompt)
+    template = with_rows_read(project, written, progress)
     if "few-shot" in order.proposers:
         template = with_place_for_examples(template)
     development = open_development(project, progress)
     opened = open_system(project, name, spec, progress)
     rows = divide(development.rows, development.groups, order.settings.seed, order.rows)
-    return Bench(template, opened, order.editor or spec.model, development, rows)
+    return Bench(template, opened, order.editor or spec.model, development, rows, findings)
+
+
+def template_findings(
+    source: Path | None, template: PromptTemplate, file: Path
+) -> tuple[Finding, ...]:
+    """Return what a file found of a template; raises InputError where it says nothing of it."""
+    if source is None:
+        return ()
+    found = findings_on(read_findings(source), template, file, source)
+    if not found:
+        raise InputError("there are no findings", path=source,
+                         fix="measure more rows: selaras debug --rows … --limit N")  # fmt: skip
+    return found
 
 
 def system_for(project: Project, prompt: Path, name: str | None) -> tuple[str, SystemSpec]:
@@ -240,7 +268,9 @@ def _search(
         return written_input(row, project.use_case(row.use_case))
 
     policies = load_policies(project)
-    workshop = Workshop(editor, policies, bench.rows.reflect, rows, order.budget_tokens, written)
+    workshop = Workshop(
+        editor, policies, bench.rows.reflect, rows, order.budget_tokens, written, bench.findings
+    )
     proposers: Sequence[Proposer] = [resolve(PROPOSERS[n])(workshop) for n in order.proposers]
     more = {"editor": editor} if order.search == "gepa" else {}
     found: SearchResult = chosen(
@@ -264,6 +294,7 @@ def _manifest(project: Project, order: Order, bench: Bench, resume: bool) -> Man
             dataclasses.asdict(order.settings),
             rows_key(bench.rows.reflect),
             rows_key(bench.rows.select),
+            *(each.model_dump(mode="json") for each in bench.findings),
         ]
     )
     if resume:
@@ -285,7 +316,8 @@ def _manifest(project: Project, order: Order, bench: Bench, resume: bool) -> Man
         policies={p.id: p.revision for p in load_policies(project).values()},
         inputs=hashes(
             project.root,
-            [project.root / FILE, project.root / order.prompt, *project.data_files],
+            [project.root / FILE, project.root / order.prompt, *project.data_files,
+             *([order.findings.resolve()] if order.findings else [])],
         ),
         seal=bench.development.seal,
         stamp=DEVELOPMENT_FIGURES,

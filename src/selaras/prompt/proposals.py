@@ -12,13 +12,17 @@ from selaras.core.errors import InputError
 from selaras.core.records import Example, Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor
-from selaras.prompt.edit import apply_edit, in_words
+from selaras.prompt.edit import apply_edit
+from selaras.prompt.edit import in_words as edit_in_words
+from selaras.prompt.from_findings import ask_reworded, in_words
 from selaras.prompt.gates import gates
+from selaras.prompt.measured import changes_for, without
 from selaras.prompt.objective import Outcome
 from selaras.prompt.principles import propose_edit
 from selaras.prompt.rewrite import propose_text
 from selaras.prompt.search import Proposal, Proposer
 from selaras.template import PromptTemplate, with_body, with_examples
+from selaras.template.finding import Finding
 from selaras.template.lex import lex
 
 SHOTS = (1, 2, 4)
@@ -35,6 +39,7 @@ class Workshop:
     rows: Sequence[Query] = field(repr=False)
     budget_tokens: int | None = None
     written: Callable[[Query], str] = field(default=lambda row: row.query, repr=False)
+    findings: Sequence[Finding] = field(default=(), repr=False)
 
     def gated(self, how: str, parent: PromptTemplate, child: PromptTemplate) -> Proposal:
         """Return a child as a proposal, or the reason of the first gate that stops it."""
@@ -47,6 +52,38 @@ class Workshop:
             shown = f" ({'; '.join(failed.evidence)})" if failed.evidence else ""
             return Proposal(how, None, f"gate {failed.name}: {failed.reason}{shown}")
         return Proposal(how, child)
+
+
+def finding_proposer(workshop: Workshop) -> Proposer:
+    """Return what deletes or rewords, one after the other, the parts that were found to harm.
+
+    A part that never matters is left: without it no figure rises, and that is for people to decide.
+    """
+    pending = [
+        (finding, change)
+        for finding in workshop.findings
+        if finding.finding != "never_matters"
+        for change in changes_for(finding, workshop.findings)
+    ]
+
+    def propose(parent: PromptTemplate, wrong: Wrong, _chance: random.Random) -> Proposal:
+        if not pending:
+            return Proposal("findings", None, "every finding was tried", spent=True)
+        finding, change = pending.pop(0)
+        how = in_words(finding, change)
+        try:
+            if change == "delete":
+                return workshop.gated(how, parent, without(parent, finding))
+            cases = [_case(*pair) for pair in wrong]
+            told = ask_reworded(workshop.editor, parent, finding, workshop.policies, cases)
+        except InputError as error:
+            return Proposal(how, None, str(error))
+        if told.value is None:
+            return Proposal(how, None, f"no rewording: {told.reason}")
+        child, text, _ = told.value
+        return workshop.gated(in_words(finding, change, text), parent, child)
+
+    return propose
 
 
 def principle_proposer(workshop: Workshop) -> Proposer:
@@ -68,7 +105,7 @@ def principle_proposer(workshop: Workshop) -> Proposer:
             child = apply_edit(parent, edit, [f"search:{row.id}"], policy)
         except InputError as error:
             return Proposal("principle", None, str(error))
-        return workshop.gated(in_words(edit), parent, child)
+        return workshop.gated(edit_in_words(edit), parent, child)
 
     return propose
 

@@ -44,11 +44,15 @@ _STUCK = 12
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A child of a template, or the reason why there is none; `how` says what was changed."""
+    """A child of a template, or the reason why there is none; `how` says what was changed.
+
+    `spent` says that its proposer has no more of them.
+    """
 
     how: str
     template: PromptTemplate | None = None
     problem: str | None = None
+    spent: bool = False
 
 
 class Proposer(Protocol):
@@ -88,11 +92,11 @@ def greedy_search(
     selection = Selection(rollouts, Rows(rows.reflect, rows.select[:most]), settings)
     with progress.task("searching", float(rollouts.budget.max_calls or 0)) as task:
         selection.begin(seed)
-        climb = _Climb(selection)
+        climb = _Climb(selection, proposers)
         done = 0
         try:
             while climb.goes_on():
-                climb.step(proposers)
+                climb.step()
                 task.advance(rollouts.journal.calls - done, f"best {selection.best.value:.3f}")
                 done = rollouts.journal.calls
             climb.measure()
@@ -104,8 +108,9 @@ def greedy_search(
 class _Climb:
     """The greedy search: the head, how it came about, and what is still to be measured of it."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, proposers: Sequence[Proposer]) -> None:
         self.selection, self.rollouts = selection, selection.rollouts
+        self.proposers = list(proposers)
         self.settings = selection.settings
         self.chance = random.Random(seed_from("search", self.settings.seed))
         self.tried = {selection.seed.template.fingerprint}
@@ -122,7 +127,9 @@ class _Climb:
         """Return whether another step may be taken; `ended` says why not."""
         final = len(self.selection.rows.select)
         steps = self.selection.steps
-        if len(steps) >= self.settings.most_steps:
+        if not self.proposers:
+            self.selection.ended = "nothing is left to propose"
+        elif len(steps) >= self.settings.most_steps:
             self.selection.ended = "the most steps were taken"
         elif len(steps) >= _STUCK and all(s.became == "refused" for s in steps[-_STUCK:]):
             self.selection.ended = f"none of the last {_STUCK} proposals could be tried"
@@ -130,17 +137,19 @@ class _Climb:
             self.selection.ended = "the budget is spent"
         return not self.selection.ended
 
-    def step(self, proposers: Sequence[Proposer]) -> None:
+    def step(self) -> None:
         """Propose one child of the head and see whether it takes its place."""
         wrong, right = self.reflected_on(self.head)
         if not wrong:
             self.selection.ended = "nothing is left to mend on these rows"
             return
         shown = self.chance.sample(wrong, min(FAILURES_SHOWN, len(wrong)))
-        propose = proposers[len(self.selection.steps) % len(proposers)]
+        propose = self.proposers[len(self.selection.steps) % len(self.proposers)]
         proposal = propose(self.head, shown, self.chance)
         child = proposal.template
-        if child is None:
+        if proposal.spent:
+            self.proposers.remove(propose)
+        elif child is None:
             self.note(proposal, "refused", 0, None, proposal.problem or "no proposal")
         elif child.fingerprint in self.tried:
             self.note(proposal, "refused", 0, None, "this template was tried already")
