@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from fixtures.projects import use_word_encoder
 from selaras.cli import app
 from selaras.core.errors import SealError
 from selaras.core.files import write_jsonl, write_text
@@ -17,6 +18,10 @@ from selaras.debug.aggregate import chosen_rows
 from selaras.template import load_prompt
 
 PROMPT = '{{role "system"}}Be brief. Never shout. Use soda.\n{{role "user"}}{{input}}'
+SHOTS = (
+    '{{role "system"}}Be brief.\n{{! examples }}\n{{role "user"}}{{query}}\n'
+    '{{role "model"}}{{response}}\n{{! /examples }}\n{{role "user"}}{{input}}'
+)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -25,8 +30,9 @@ def project(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     root = tmp_path_factory.mktemp("project")
     head = "product: t\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
     spec = f"{{model: 'hf:{tiny_folder}', prompt: p.prompt}}"
-    shown = spec.replace("p.prompt", "shots.prompt")
-    write_text(root / "selaras.yaml", f"{head}systems: {{base: {spec}, shown: {shown}}}\n")
+    shown, rows = (spec.replace("p.prompt", n) for n in ("shots.prompt", "rows.prompt@best"))
+    systems = f"{{base: {spec}, shown: {shown}, rows: {rows}}}"
+    write_text(root / "selaras.yaml", f"{head}systems: {systems}\n")
     write_text(root / "p.prompt", PROMPT)
     write_text(root / "q.prompt", PROMPT.replace("Be brief", "Be long"))
     rows = [{"id": f"r{n}", "query": f"How do I kill process {n}?", "kind": "ordinary",
@@ -81,6 +87,23 @@ def test_rows_are_aggregated_and_findings_written(project: Path) -> None:
     assert lines == found["findings"]
 
 
+def test_examples_that_are_rows_are_read_and_labelled_prompts_found(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_word_encoder(monkeypatch)
+    write_text(project / "rows.prompt", "---\nselaras: {examples: {rows: [r3]}}\n---\n" + SHOTS)
+    labelled = CliRunner().invoke(
+        app, ["prompt", "label", str(project / "rows.prompt"), "best", "-C", str(project)]
+    )
+    assert labelled.exit_code == 0, labelled.output
+    done = run(project, "r1", "--system", "rows", "--response", "Yes.", "--method", "gradient",
+               "--unit", "example", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (shot,) = [s for s in json.loads(done.stdout)["segments"] if s["origin"] == "few_shot"]
+    assert "process 3?" in shot["text"]
+    assert "Use the kill command." in shot["text"]
+
+
 def test_findings_name_their_template_and_prompt_lint_reads_them(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +121,7 @@ def test_findings_name_their_template_and_prompt_lint_reads_them(
     told = CliRunner().invoke(app, [*lint, "--json", "-C", str(project)])
     assert told.exit_code == 0, told.output
     ((_, remarks),) = json.loads(told.stdout).items()
-    assert all(remark["what"].endswith("never matters on these rows") for remark in remarks)
+    remarks = [each for each in remarks if each["what"].endswith("never matters on these rows")]
     body = load_prompt(prompt).body
     parts = [body[remark["start"] : remark["end"]] for remark in remarks[:4]]
     assert parts == ["Be brief.", "Never shout.", "Use soda.", "Be brief."]

@@ -9,9 +9,11 @@ from selaras.core.errors import InputError
 from selaras.core.files import write_jsonl, write_text
 from selaras.core.project import Project, open_project
 from selaras.debug import Settings, attribute, cut, opening
+from selaras.evaluate.systems import with_rows_read
 from selaras.models.catalogue import cache_folder
 from selaras.models.names import Place, place_of
-from selaras.template import Rendered
+from selaras.template import PLAIN, Rendered, load_prompt
+from selaras.template.versions import named_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +133,30 @@ def source(
     """Return what the options name; raises InputError where they name nothing, or two things."""
     if (row is None) == (text is None):
         raise InputError("name a row or give --input TEXT, one of the two")
+    project = case = found = None
+    title, template = "no prompt file", PLAIN
     if row is None and system is None and (model or prompt):
-        case, found, path = None, None, prompt
         name = model or opening.MODEL
     else:
         project = open_project(folder)
         spec = project.system_spec(system or next(iter(project.file.systems), ""))
-        path = prompt or (project.root / spec.prompt if spec.prompt else None)
+        if spec.prompt:
+            named = named_prompt(project.root, spec.prompt)
+            title, template = named.path.name, named.template
         found = opening.row_of(project, row) if row else None
         case = project.use_case(found.use_case) if found and found.use_case else None
         name = model or spec.model
+    if prompt is not None:
+        title, template = prompt.name, load_prompt(prompt)
+    shown = [(title, template)]
+    if versus is not None:
+        shown.append((versus.name, load_prompt(versus)))
+    if project is not None:
+        shown = [(title, with_rows_read(project, each)) for title, each in shown]
     prompts = tuple(
-        (each.name if each else "no prompt file",
-         opening.render_prompt(opening.template_of(each), row=found, text=text, use_case=case))
-        for each in ([path, versus] if versus else [path])
-    )  # fmt: skip
+        (title, opening.render_prompt(each, row=found, text=text, use_case=case))
+        for title, each in shown
+    )
     return Source(name, place(folder), prompts)
 
 

@@ -26,7 +26,7 @@ from selaras.debug.target import (
 )
 from selaras.judge.refusal import RefusalRules
 from selaras.models.names import Place, open_model
-from selaras.template import PLAIN, PromptTemplate, Rendered, load_prompt, render
+from selaras.template import PromptTemplate, Rendered, render
 
 MODEL = "bundled:smollm2-135m-instruct"
 REFUSAL = "I can't help with that."
@@ -68,11 +68,6 @@ def row_of(project: Project, name: str) -> Query:
     raise InputError(
         f"no development row {name!r}", fix="see 'selaras data list'; sealed rows stay sealed"
     )
-
-
-def template_of(path: Path | None) -> PromptTemplate:
-    """Return the template in a file, or the plain one."""
-    return load_prompt(path) if path else PLAIN
 
 
 def open_debugged(name: str, place: Place) -> Any:
