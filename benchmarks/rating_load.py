@@ -47,12 +47,12 @@ from selaras.rating import schema
 from selaras.rating.agreement import agreement
 from selaras.rating.assign import member_of, next_item
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import NewItem, create_batch, read_item, set_status
-from selaras.rating.guides import current, refresh
+from selaras.rating.batches import NewItem, create_batch, set_status
+from selaras.rating.guides import refresh
 from selaras.rating.people import invite
 from selaras.rating.store import Store, open_store
 from selaras.rating.tasks import Content
-from selaras.rating.voting import ticket_for
+from selaras.rating.voting import sight_of
 
 RATERS = 50
 YAML = "product: load\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
@@ -126,12 +126,10 @@ def scale(kind: str, url: str, size: int) -> dict[str, Any]:
             begun = time.perf_counter()
             with store.writing() as connection:
                 member = member_of(connection, rater, spec.id)
-                seen = next_item(connection, spec, member) if member else None
+                seen = next_item(connection, member) if member else None
                 if seen is None:
                     raise SystemExit("there is no next item")
-                item = read_item(connection, seen.item)
-                version, _ = current(connection, item.content.policies)
-                ticket_for(connection, spec, rater, seen, item, version)
+                sight_of(connection, spec, rater, seen)
             times.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     with store.reading() as connection:

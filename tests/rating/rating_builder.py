@@ -5,12 +5,12 @@ from typing import Any
 from selaras.policy import Policy, builtin_policies
 from selaras.rating.assign import Assigned, member_of, next_item
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import NewItem, create_batch, read_batch, read_item, set_status
-from selaras.rating.guides import current_version, refresh
+from selaras.rating.batches import NewItem, create_batch, set_status
+from selaras.rating.guides import refresh
 from selaras.rating.people import invite
 from selaras.rating.store import Store
 from selaras.rating.tasks import Answer, Content
-from selaras.rating.voting import Outcome, Ticket, ticket_for, vote
+from selaras.rating.voting import Outcome, Ticket, sight_of, vote
 
 
 def policies(**revisions: int) -> dict[str, Policy]:
@@ -69,12 +69,10 @@ def take(store: Store, spec: BatchSpec, rater: int) -> Ticket | None:
     with store.writing() as connection:
         member = member_of(connection, rater, spec.id)
         assert member is not None
-        seen: Assigned | None = next_item(connection, read_batch(connection, spec.id)[0], member)
+        seen: Assigned | None = next_item(connection, member)
         if seen is None:
             return None
-        item = read_item(connection, seen.item)
-        version = current_version(connection, item.content.policies)
-        return ticket_for(connection, spec, rater, seen, item, version)
+        return sight_of(connection, member.spec, rater, seen).ticket
 
 
 def give(store: Store, spec: BatchSpec, rater: int, value: str = "safe", **more: Any) -> Outcome:

@@ -1,19 +1,23 @@
 """The rating pages over HTTP: doors, forms, what a rater sees and what nobody may."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import IntegrityError
 
 from rating.rating_builder import gold_items, harm_items, pair_items, policies
 from selaras.rating import schema
+from selaras.rating.assign import Assigned, Member, next_item
 from selaras.rating.batches import NewItem, set_status
 from selaras.rating.guides import refresh
 from selaras.rating.people import crowd_token
 from selaras.rating.results import current_votes
 from selaras.rating.tasks import Content
+from selaras.studio.app import studio_app
 from studio.studio_builder import Site, answer, field
 
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=alert(1)> {{7*7}} \u202eabc"
@@ -254,6 +258,47 @@ def test_a_break_is_offered(site: Site) -> None:
     assert "Time for a break?" in page.text
     client.post("/rate/b/ready", data={"csrf": field(page, "csrf")})
     assert "Time for a break?" not in client.get("/rate/b").text
+
+
+def test_a_vote_and_the_next_page_take_few_statements(site: Site) -> None:
+    """Each is a round trip to PostgreSQL, and fifty raters share a server."""
+    client = site.rater()
+    page = answer(client, client.get("/rate/b"))
+    asked: list[str] = []
+    event.listen(site.store.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    answer(client, page)
+    verbs = Counter(statement.split()[0] for statement in asked)
+    assert {v: n for v, n in verbs.items() if v not in {"BEGIN", "PRAGMA"}} == {
+        "SELECT": 6, "INSERT": 2, "UPDATE": 3, "DELETE": 1,
+    }  # fmt: skip
+
+
+def test_a_place_that_was_left_is_given_to_the_next_rater(tmp_path: Path) -> None:
+    site = Site(tmp_path, harm_items(1), overlap=1)
+    site.rater("ana").get("/rate/b")
+    with site.store.writing() as connection:
+        connection.execute(update(schema.leases).values(until=1.0))
+    # Each process looks for such places every few seconds; one that has just begun does at once.
+    site.opened = studio_app(site.store)
+    assert field(site.rater("budi").get("/rate/b"), "ticket")
+
+
+def test_two_tabs_that_ask_at_once_see_the_same_item(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = site.rater()
+    calls: list[Member] = []
+
+    def late(connection: Any, member: Member) -> Assigned | None:
+        calls.append(member)
+        if len(calls) == 1:
+            # What PostgreSQL says where the other tab's item was written down meanwhile.
+            raise IntegrityError("INSERT INTO leases", {}, Exception("duplicate key"))
+        return next_item(connection, member)
+
+    monkeypatch.setattr("selaras.studio.rate.next_item", late)
+    assert client.get("/rate/b").status_code == 200
+    assert len(calls) == 2
 
 
 def test_a_qualification_that_fails_ends_kindly(tmp_path: Path) -> None:

@@ -9,11 +9,27 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
+from selaras.core.check import checked
 from selaras.core.fingerprint import seed_from
 from selaras.rating import schema
 from selaras.rating.batch import BatchSpec
+from selaras.rating.batches import Status
 from selaras.rating.people import background_of
 
 Purpose = Literal["work", "repeat", "gold", "qualification"]
@@ -22,6 +38,8 @@ LEASE_SECONDS = 30 * 60.0
 _WINDOW = 16
 # An own item comes a second time only after this many others.
 _REPEAT_AFTER = 10
+# So many answers in a row tell a rater's pace.
+_PACE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +54,38 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A rater in a batch: what the next item and the page around it depend on."""
+    """A rater in a batch: what the next item and the page around it depend on.
+
+    `held` is the item on show and `until` when its place is given back. `slowest` is the longest
+    that one of the last five answers took, in seconds; None before there are five.
+    """
 
     rater: int
+    spec: BatchSpec
+    batch_status: Status
     status: str
     given: int
     cursor: int
     code: str
     warned: bool
     began: float
+    slowest: float | None
+    held: Assigned | None
+    until: float
 
 
 def member_of(connection: Connection, rater: int, batch: str) -> Member | None:
     """Return a rater's membership in a batch, None where there is none."""
-    table = schema.memberships
-    row = connection.execute(
-        select(table).where(table.c.rater == rater, table.c.batch == batch)
-    ).one_or_none()
+    row = connection.execute(_MEMBER, {"of_rater": rater, "of_batch": batch}).one_or_none()
     if row is None:
         return None
-    return Member(rater, row.status, row.given, row.cursor, row.code, row.warned, row.began)
+    held = None
+    if row.item is not None:
+        held = Assigned(row.item, row.purpose, row.grp, row.shown)
+    return Member(
+        rater, checked(BatchSpec, row.spec), row.batch_status, row.status, row.given, row.cursor,
+        row.code, row.warned, row.began, row.slowest, held, row.until or 0.0,
+    )  # fmt: skip
 
 
 def shown_order(spec: BatchSpec, item: int, rater: int, purpose: Purpose) -> Literal["ab", "ba"]:
@@ -69,14 +99,16 @@ def shown_order(spec: BatchSpec, item: int, rater: int, purpose: Purpose) -> Lit
     return "ab" if first != (purpose == "repeat") else "ba"
 
 
-def next_item(connection: Connection, spec: BatchSpec, member: Member) -> Assigned | None:
+def next_item(connection: Connection, member: Member) -> Assigned | None:
     """Return the item that a rater looks at, choosing one where none is held; None at the end.
 
-    Runs inside a writing transaction: a place is taken.
+    Runs inside the writing transaction that read the member: a place is taken. Raises
+    IntegrityError where the same rater was given an item in another tab since.
     """
-    held = _held(connection, spec, member.rater)
-    if held is not None:
-        return held
+    spec = member.spec
+    if member.held is not None:
+        _keep(connection, member)
+        return member.held
     if member.status == "refused" or (spec.most is not None and member.given >= spec.most):
         return None
     if member.status == "qualifying":
@@ -136,24 +168,22 @@ def hold(
     """Write down that a rater looks at an item from now on."""
     begun = time.time()
     connection.execute(
-        insert(schema.leases).values(
-            rater=rater, batch=batch, item=item, grp=group, purpose=purpose, shown=begun,
-            until=begun + LEASE_SECONDS,
-        )
+        _LEASE,
+        {"rater": rater, "batch": batch, "item": item, "grp": group, "purpose": purpose,
+         "shown": begun, "until": begun + LEASE_SECONDS},
     )  # fmt: skip
     return Assigned(item, purpose, group, begun)
 
 
-def _held(connection: Connection, spec: BatchSpec, rater: int) -> Assigned | None:
-    leases = schema.leases
-    own = and_(leases.c.rater == rater, leases.c.batch == spec.id)
-    row = connection.execute(select(leases).where(own)).one_or_none()
-    if row is None:
-        return None
-    begun = time.time()
-    if row.until - begun < LEASE_SECONDS / 2:
-        connection.execute(update(leases).where(own).values(until=begun + LEASE_SECONDS))
-    return Assigned(row.item, row.purpose, row.grp, row.shown)
+def _keep(connection: Connection, member: Member) -> None:
+    """Prolong the lease of an item that is looked at again."""
+    leases, at = schema.leases, time.time()
+    if member.until - at < LEASE_SECONDS / 2:
+        connection.execute(
+            update(leases)
+            .where(leases.c.rater == member.rater, leases.c.batch == member.spec.id)
+            .values(until=at + LEASE_SECONDS)
+        )
 
 
 def _gold(
@@ -216,44 +246,90 @@ def _groups(connection: Connection, spec: BatchSpec, rater: int) -> list[str]:
 def _open_items(
     connection: Connection, batch: str, group: str, rater: int, cursor: int
 ) -> list[Any]:
-    needs, votes = schema.needs, schema.votes
-    # A vote that was taken back counts one down: the item may come again.
-    standing = (
-        select(func.sum(case((votes.c.value == "withdrawn", -1), else_=1)))
-        .where(
-            votes.c.item == needs.c.item, votes.c.rater == rater,
-            votes.c.round == needs.c.round, votes.c.purpose == "work",
-        )
-        .scalar_subquery()
-    )  # fmt: skip
-    return list(
-        connection.execute(
-            select(needs.c.item, needs.c.position)
-            .where(
-                needs.c.batch == batch, needs.c.grp == group, needs.c.remaining > 0,
-                needs.c.position >= cursor, func.coalesce(standing, 0) <= 0,
-            )
-            .order_by(needs.c.position)
-            .limit(_WINDOW)
-        )
-    )  # fmt: skip
+    asked = {"of_batch": batch, "of_group": group, "of_rater": rater, "cursor": cursor}
+    return list(connection.execute(_OPEN, asked))
 
 
 def _take(connection: Connection, item: int, group: str) -> bool:
-    needs = schema.needs
-    taken = connection.execute(
-        update(needs)
-        .where(needs.c.item == item, needs.c.grp == group, needs.c.remaining > 0)
-        .values(remaining=needs.c.remaining - 1)
-    )
-    return bool(taken.rowcount)
+    return bool(connection.execute(_TAKE, {"of_item": item, "of_group": group}).rowcount)
 
 
 def _move_cursor(connection: Connection, batch: str, member: Member, position: int) -> None:
+    """Write down where the search begins; a few items behind is near enough, ahead is not."""
     table = schema.memberships
-    if position != member.cursor:
+    if not 0 <= position - member.cursor < _WINDOW:
         connection.execute(
             update(table)
             .where(table.c.rater == member.rater, table.c.batch == batch)
             .values(cursor=position)
         )
+
+
+# Statements of every page. They are made once: putting an expression together costs the server
+# about as much as what the database is asked for.
+
+
+def _member() -> Select[Any]:
+    member, batches, leases = schema.memberships, schema.batches, schema.leases
+    rater: BindParameter[int] = bindparam("of_rater")
+    batch: BindParameter[str] = bindparam("of_batch")
+    votes = schema.votes
+    last = (
+        select(votes.c.seconds)
+        .where(votes.c.rater == rater, votes.c.batch == batch, votes.c.value != "withdrawn")
+        .order_by(votes.c.id.desc())
+        .limit(_PACE)
+        .subquery()
+    )
+    pace = select(case((func.count() == _PACE, func.max(last.c.seconds)))).select_from(last)
+    return (
+        select(
+            member.c.status, member.c.given, member.c.cursor, member.c.code, member.c.warned,
+            member.c.began, batches.c.spec, batches.c.status.label("batch_status"),
+            leases.c.item, leases.c.grp, leases.c.purpose, leases.c.shown, leases.c.until,
+            pace.scalar_subquery().label("slowest"),
+        )
+        .select_from(member)
+        .join(batches, batches.c.id == member.c.batch)
+        .outerjoin(
+            leases, and_(leases.c.rater == member.c.rater, leases.c.batch == member.c.batch)
+        )
+        .where(member.c.rater == rater, member.c.batch == batch)
+    )  # fmt: skip
+
+
+def _open() -> Select[Any]:
+    needs, votes = schema.needs, schema.votes
+    # A vote that was taken back counts one down: the item may come again.
+    standing = (
+        select(func.sum(case((votes.c.value == "withdrawn", -1), else_=1)))
+        .where(
+            votes.c.item == needs.c.item, votes.c.rater == bindparam("of_rater"),
+            votes.c.round == needs.c.round, votes.c.purpose == "work",
+        )
+        .scalar_subquery()
+    )  # fmt: skip
+    return (
+        select(needs.c.item, needs.c.position)
+        .where(
+            needs.c.batch == bindparam("of_batch"), needs.c.grp == bindparam("of_group"),
+            # Not a parameter, so that every plan may use the index of open places.
+            needs.c.remaining > literal_column("0"), needs.c.position >= bindparam("cursor"),
+            func.coalesce(standing, 0) <= 0,
+        )
+        .order_by(needs.c.position)
+        .limit(_WINDOW)
+    )  # fmt: skip
+
+
+_MEMBER, _OPEN = _member(), _open()
+_TAKE = (
+    update(schema.needs)
+    .where(
+        schema.needs.c.item == bindparam("of_item"),
+        schema.needs.c.grp == bindparam("of_group"),
+        schema.needs.c.remaining > 0,
+    )
+    .values(remaining=schema.needs.c.remaining - 1)
+)
+_LEASE = insert(schema.leases)

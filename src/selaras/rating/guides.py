@@ -1,8 +1,9 @@
 """Instructions in the store: which version holds for an item, and what a changed policy opens."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, func, insert, select, update
 
 from selaras.core.decisions import now
 from selaras.policy import Policy
@@ -40,18 +41,16 @@ def refresh(connection: Connection, policies: Mapping[str, Policy]) -> dict[str,
     return {batch: count for batch, count in reopened.items() if count}
 
 
-def current(connection: Connection, policies: Sequence[str]) -> tuple[str, Instructions]:
-    """Return the instructions that hold for items under these policies, behind their version."""
-    table = schema.instructions
-    found = connection.execute(
-        select(table.c.version, table.c.text)
-        .where(table.c.policies == " ".join(policies))
-        .order_by(table.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if found is None:
-        return Instructions(()).version, Instructions(())
-    return found.version, read_instructions(found.text)
+def newest_of_item() -> ScalarSelect[Any]:
+    """Return the subquery of the instructions that hold for an item, by their number."""
+    own = schema.instructions.alias()
+    newest = select(func.max(own.c.id)).where(own.c.policies == schema.items.c.policies)
+    return newest.correlate(schema.items).scalar_subquery()
+
+
+def guides_of(text: Mapping[str, Any] | None) -> Instructions:
+    """Return the instructions of a row of the table, empty ones where there is none."""
+    return Instructions(()) if text is None else read_instructions(text)
 
 
 def current_version(connection: Connection, policies: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from selaras.core.decisions import now
 from selaras.core.errors import InputError
@@ -20,6 +20,15 @@ from selaras.rating.batch import BatchSpec
 
 SESSION_SECONDS = 14 * 24 * 3600.0
 _LONGEST = 100
+# Asked at every request, so made once.
+_SESSION = (
+    select(schema.sessions.c.rater, schema.raters.c.language)
+    .outerjoin(schema.raters, schema.raters.c.id == schema.sessions.c.rater)
+    .where(
+        schema.sessions.c.token_hash == bindparam("hash"),
+        schema.sessions.c.expires > bindparam("at"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +173,8 @@ def begin_session(connection: Connection, rater: int | None) -> str:
 
 def session_of(connection: Connection, token: str) -> Session | None:
     """Return whose session a cookie's token is, None where it is nobody's or has expired."""
-    session, raters = schema.sessions, schema.raters
-    found = connection.execute(
-        select(session.c.rater, raters.c.language)
-        .outerjoin(raters, raters.c.id == session.c.rater)
-        .where(session.c.token_hash == digest(token), session.c.expires > time.time())
-    ).one_or_none()
+    asked = {"hash": digest(token), "at": time.time()}
+    found = connection.execute(_SESSION, asked).one_or_none()
     return None if found is None else Session(found.rater, found.language or "en")
 
 

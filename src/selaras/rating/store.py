@@ -49,10 +49,9 @@ class Store:
 
         `once` says that there is a single statement, which needs no transaction around it.
         """
-        engine = self.engine
-        if once and self.kind == "postgresql":
-            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with _translated(), engine.connect() as connection:
+        with _translated(), self.engine.connect() as connection:
+            if once and self.kind == "postgresql":
+                connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     @contextlib.contextmanager
@@ -63,9 +62,9 @@ class Store:
         survive the machine: the database does not wait for the disk.
         """
         held = self._lock if self.kind == "sqlite" else contextlib.nullcontext()
-        with _translated(), held:
-            options = self.engine.execution_options(writing="FULL" if durable else "NORMAL")
-            with options.begin() as connection:
+        with _translated(), held, self.engine.connect() as connection:
+            connection.execution_options(writing="FULL" if durable else "NORMAL")
+            with connection.begin():
                 yield connection
 
     def close(self) -> None:

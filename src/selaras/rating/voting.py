@@ -12,12 +12,26 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
+from selaras.core.check import checked
 from selaras.core.errors import InputError
 from selaras.rating import schema
 from selaras.rating.assign import (
@@ -29,8 +43,9 @@ from selaras.rating.assign import (
     shown_order,
 )
 from selaras.rating.batch import BatchSpec
-from selaras.rating.batches import Item, read_batch, read_item
-from selaras.rating.guides import current_version
+from selaras.rating.batches import Item, item_of, read_item
+from selaras.rating.guides import guides_of, newest_of_item
+from selaras.rating.instructions import Instructions
 from selaras.rating.store import Store
 from selaras.rating.tasks import TASKS, Answer, check_answer
 
@@ -59,16 +74,32 @@ class Ticket:
     nonce: str
 
 
-def ticket_for(
-    connection: Connection, spec: BatchSpec, rater: int, seen: Assigned, item: Item, version: str
-) -> Ticket:
-    """Return the ticket of an item that a rater is about to be shown under instructions."""
-    return Ticket(
-        rater, spec.id, item.id, item.round, seen.purpose, seen.group,
-        _number(connection, item.id, rater, item.round, seen.purpose),
-        shown_order(spec, item.id, rater, seen.purpose),
-        version, seen.shown, secrets.token_hex(16),
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An item as a rater is shown it. `draft` is the answer that was begun, empty without one."""
+
+    item: Item
+    guides: Instructions
+    ticket: Ticket
+    draft: Mapping[str, Any]
+
+
+def sight_of(connection: Connection, spec: BatchSpec, rater: int, seen: Assigned) -> Sight:
+    """Return the item that a rater is about to be shown, with a new ticket for it.
+
+    Raises InputError where the item is not there.
+    """
+    asked = {"of_item": seen.item, "of_rater": rater, "of_purpose": seen.purpose}
+    row = connection.execute(_SIGHT, asked).one_or_none()
+    if row is None:
+        raise InputError("no such item")
+    guides = guides_of(row.guides)
+    ticket = Ticket(
+        rater, spec.id, seen.item, row.round, seen.purpose, seen.group, (row.number or 0) + 1,
+        shown_order(spec, seen.item, rater, seen.purpose),
+        row.version or guides.version, seen.shown, secrets.token_hex(16),
     )  # fmt: skip
+    return Sight(item_of(row), guides, ticket, row.draft or {})
 
 
 def seal_ticket(key: bytes, ticket: Ticket) -> str:
@@ -109,19 +140,22 @@ def vote(
     """
     try:
         with store.writing() as connection:
-            if _is_stored(connection, ticket):
+            now = connection.execute(
+                _BEFORE, {"of_item": ticket.item, "of_rater": ticket.rater, "nonce": ticket.nonce}
+            ).one()
+            if now.stored:
                 return "again"
-            spec, status = read_batch(connection, ticket.batch)
-            if status != "open":
+            if now.status != "open":
                 return "closed"
-            item = read_item(connection, ticket.item)
-            if item.round != ticket.round or ticket.version != current_version(
-                connection, item.content.policies
-            ):
+            version = now.version or guides_of(None).version
+            if (now.round, version) != (ticket.round, ticket.version):
                 return "stale"
+            spec = checked(BatchSpec, now.spec)
             whole = check_answer(TASKS[spec.task], answer) if answer else None
             _append(connection, ticket, whole, active_seconds)
             _account(connection, ticket, counted=whole is not None)
+            if now.begun:
+                drop_draft(connection, ticket.rater, ticket.item)
             _note_work(connection, spec, ticket, given=int(whole is not None))
             return "stored"
     except IntegrityError:
@@ -188,27 +222,23 @@ def _append(
     connection: Connection, ticket: Ticket, answer: Answer | None, active: float | None
 ) -> None:
     at = time.time()
-    connection.execute(
-        insert(schema.votes).values(
-            submission=ticket.nonce, batch=ticket.batch, item=ticket.item, rater=ticket.rater,
-            round=ticket.round, purpose=ticket.purpose, grp=ticket.group, number=ticket.number,
-            value=answer.value if answer else SKIPPED, flags=dict(answer.flags) if answer else {},
-            note=answer.note if answer else "", edited=answer.text if answer else None,
-            shown_order=ticket.order, instructions=ticket.version,
-            seconds=round(max(0.0, at - ticket.shown), 3), active_seconds=active, at=at,
-        )
-    )  # fmt: skip
+    connection.execute(_VOTE, {
+        "submission": ticket.nonce, "batch": ticket.batch, "item": ticket.item,
+        "rater": ticket.rater, "round": ticket.round, "purpose": ticket.purpose,
+        "grp": ticket.group, "number": ticket.number,
+        "value": answer.value if answer else SKIPPED, "flags": dict(answer.flags) if answer else {},
+        "note": answer.note if answer else "", "edited": answer.text if answer else None,
+        "shown_order": ticket.order, "instructions": ticket.version,
+        "seconds": round(max(0.0, at - ticket.shown), 3), "active_seconds": active, "at": at,
+    })  # fmt: skip
 
 
 def _account(connection: Connection, ticket: Ticket, *, counted: bool) -> None:
     """End the lease and settle the place: used by a vote, free again after a skip."""
-    leases = schema.leases
     held = connection.execute(
-        delete(leases).where(
-            leases.c.rater == ticket.rater, leases.c.batch == ticket.batch,
-            leases.c.item == ticket.item,
-        )
-    )  # fmt: skip
+        _END_LEASE,
+        {"of_rater": ticket.rater, "of_batch": ticket.batch, "of_item": ticket.item},
+    )
     if counted and not held.rowcount:
         # The lease ran out and its place is open again: this vote takes one.
         give_back(connection, ticket.item, ticket.group, -1)
@@ -216,24 +246,21 @@ def _account(connection: Connection, ticket: Ticket, *, counted: bool) -> None:
         give_back(connection, ticket.item, ticket.group)
     if counted:
         _count(connection, ticket.item, ticket.purpose, 1)
-    drop_draft(connection, ticket.rater, ticket.item)
 
 
 def _note_work(connection: Connection, spec: BatchSpec, ticket: Ticket, *, given: int) -> None:
     """Write down the stretch of work with its votes, and the end of a qualification."""
-    table = schema.memberships
-    own = (table.c.rater == ticket.rater, table.c.batch == ticket.batch)
+    own = {"of_rater": ticket.rater, "of_batch": ticket.batch}
     at = time.time()
-    began = case((table.c.seen > at - _PAUSE, table.c.began), else_=at)
-    connection.execute(
-        update(table).where(*own).values(began=began, seen=at, given=table.c.given + given)
-    )
+    connection.execute(_WORKED, {**own, "at": at, "rested": at - _PAUSE, "more": given})
     if ticket.purpose == "qualification":
         right, done = _qualified(connection, ticket.rater, spec.id)
         if done >= spec.qualification:
             passed = right / done >= spec.pass_share
             status = "active" if passed else "refused"
-            connection.execute(update(table).where(*own).values(status=status))
+            connection.execute(
+                update(schema.memberships).where(*_OWN_MEMBERSHIP).values(status=status), own
+            )
 
 
 def _qualified(connection: Connection, rater: int, batch: str) -> tuple[int, int]:
@@ -270,20 +297,84 @@ def _is_stored(connection: Connection, ticket: Ticket) -> bool:
     return found.scalar() is not None
 
 
-def _number(connection: Connection, item: int, rater: int, round_: int, purpose: str) -> int:
-    table = schema.votes
-    own = (table.c.item == item, table.c.rater == rater, table.c.round == round_)
-    found = connection.execute(
-        select(func.max(table.c.number)).where(*own, table.c.purpose == purpose)
-    ).scalar()
-    return (found or 0) + 1
-
-
 def _count(connection: Connection, item: int, purpose: str, by: int) -> None:
     if purpose == "work":
-        table = schema.items
-        connection.execute(update(table).where(table.c.id == item).values(votes=table.c.votes + by))
+        connection.execute(_COUNT, {"of_item": item, "by": by})
 
 
 def _text(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).decode()
+
+
+# Statements of every page and every vote, made once (see assign.py).
+
+
+def _sight() -> Select[Any]:
+    items, votes, guides, drafts = schema.items, schema.votes, schema.instructions, schema.drafts
+    number = (
+        select(func.max(votes.c.number))
+        .where(
+            votes.c.item == items.c.id, votes.c.rater == bindparam("of_rater"),
+            votes.c.round == items.c.round, votes.c.purpose == bindparam("of_purpose"),
+        )
+        .scalar_subquery()
+    )  # fmt: skip
+    begun = and_(drafts.c.item == items.c.id, drafts.c.rater == bindparam("of_rater"))
+    return (
+        select(
+            items, number.label("number"), guides.c.version, guides.c.text.label("guides"),
+            drafts.c.answer.label("draft"),
+        )
+        .select_from(items)
+        .outerjoin(guides, guides.c.id == newest_of_item())
+        .outerjoin(drafts, begun)
+        .where(items.c.id == bindparam("of_item"))
+    )  # fmt: skip
+
+
+def _before() -> Select[Any]:
+    items, batches, guides, drafts = (
+        schema.items, schema.batches, schema.instructions, schema.drafts,
+    )  # fmt: skip
+    own = (drafts.c.item == items.c.id, drafts.c.rater == bindparam("of_rater"))
+    stored = exists().where(schema.votes.c.submission == bindparam("nonce"))
+    return (
+        select(
+            batches.c.spec, batches.c.status, items.c.round, guides.c.version,
+            stored.label("stored"), exists().where(*own).correlate(items).label("begun"),
+        )
+        .select_from(items)
+        .join(batches, batches.c.id == items.c.batch)
+        .outerjoin(guides, guides.c.id == newest_of_item())
+        .where(items.c.id == bindparam("of_item"))
+    )  # fmt: skip
+
+
+_SIGHT, _BEFORE = _sight(), _before()
+_VOTE = insert(schema.votes)
+_END_LEASE = delete(schema.leases).where(
+    schema.leases.c.rater == bindparam("of_rater"),
+    schema.leases.c.batch == bindparam("of_batch"),
+    schema.leases.c.item == bindparam("of_item"),
+)
+_COUNT = (
+    update(schema.items)
+    .where(schema.items.c.id == bindparam("of_item"))
+    .values(votes=schema.items.c.votes + bindparam("by"))
+)
+_OWN_MEMBERSHIP = (
+    schema.memberships.c.rater == bindparam("of_rater"),
+    schema.memberships.c.batch == bindparam("of_batch"),
+)
+_WORKED = (
+    update(schema.memberships)
+    .where(*_OWN_MEMBERSHIP)
+    .values(
+        began=case(
+            (schema.memberships.c.seen > bindparam("rested"), schema.memberships.c.began),
+            else_=bindparam("at"),
+        ),
+        seen=bindparam("at"),
+        given=schema.memberships.c.given + bindparam("more"),
+    )
+)

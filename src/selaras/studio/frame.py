@@ -65,6 +65,8 @@ class Studio:
     sizes: dict[str, int] = field(default_factory=dict, repr=False)
     requests: Limit = field(default_factory=lambda: Limit(20, 80))
     guesses: Limit = field(default_factory=lambda: Limit(0.5, 20))
+    # Leases last half an hour: a place is free soon enough when they are looked through at times.
+    sweeps: Limit = field(default_factory=lambda: Limit(0.2, 1))
 
 
 def studio_of(request: Request) -> Studio:
@@ -154,7 +156,7 @@ def texts(language: str) -> Mapping[str, str]:
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("selaras.studio"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters["shown"] = lambda text: _marked(text[:_SHOWN_AT_ONCE])
     made.filters["rest"] = lambda text: _marked(text[_SHOWN_AT_ONCE:])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,17 +17,15 @@ from selaras.data.rows import parse_row
 from selaras.rating import schema
 from selaras.rating.assign import Member, member_of, next_item, release_expired
 from selaras.rating.batch import BatchSpec, hasty_under
-from selaras.rating.batches import Item, read_batch, read_item
-from selaras.rating.guides import current
+from selaras.rating.batches import Item, read_item
 from selaras.rating.store import StoreError
 from selaras.rating.tasks import TASKS, Answer
 from selaras.rating.voting import (
     Ticket,
-    draft_of,
     open_ticket,
     save_draft,
     seal_ticket,
-    ticket_for,
+    sight_of,
     undo,
     vote,
 )
@@ -37,7 +36,11 @@ _NOTICES = ("taken", "stale", "closed", "undone", "nothing", "saved")
 
 async def batch_page(request: Request) -> Response:
     """Show the next item of a batch, or why there is none."""
-    return await run_in_threadpool(_batch_page, request)
+    try:
+        return await run_in_threadpool(_batch_page, request)
+    except IntegrityError:
+        # Another tab of the rater was given an item meanwhile, which is now theirs to see.
+        return await run_in_threadpool(_batch_page, request)
 
 
 async def vote_form(request: Request) -> Response:
@@ -72,32 +75,31 @@ def _batch_page(request: Request) -> Response:
     studio, session = studio_of(request), who(request)
     name, rater = request.path_params["batch"], int(session.rater or 0)
     with studio.store.writing(durable=False) as connection:
-        release_expired(connection)
-        spec, status = _batch(connection, name)
+        if studio.sweeps.take("leases"):
+            release_expired(connection)
         member = _member(connection, rater, name)
+        spec = member.spec
         shared: dict[str, Any] = {"spec": spec, "member": member, "code": member.code}
-        if status != "open":
+        if member.batch_status != "open":
             return html(request, "message.html", session.language, head="closed",
                         text="closed_text", **shared)  # fmt: skip
         if not member.warned:
             return html(request, "warning.html", session.language, **shared)
-        seen = next_item(connection, spec, member)
+        seen = next_item(connection, member)
         if seen is None:
             head = "refused" if member.status == "refused" else "finished"
             return html(request, "message.html", session.language, head=head,
                         text=f"{head}_text", **shared)  # fmt: skip
-        item = read_item(connection, seen.item)
-        version, guides = current(connection, item.content.policies)
-        ticket = ticket_for(connection, spec, rater, seen, item, version)
-        draft = draft_of(connection, rater, item.id)
+        sight = sight_of(connection, spec, rater, seen)
         total = _total(studio, connection, spec, member)
-        hasty = _hasty(connection, spec, rater, item)
+    item, ticket, draft = sight.item, sight.ticket, sight.draft
     notice = request.query_params.get("said", "")
     return html(
         request, "item.html", session.language, **shared, task=TASKS[spec.task], draft=draft,
         content=studio.shown.content(item.content), ticket=seal_ticket(studio.key, ticket),
-        sides=_sides(TASKS[spec.task].sides, ticket.order), guides=guides, total=total,
-        notice=notice if notice in _NOTICES else "", hasty=hasty,
+        sides=_sides(TASKS[spec.task].sides, ticket.order), guides=sight.guides, total=total,
+        notice=notice if notice in _NOTICES else "", hasty=_hasty(member, item),
+        version=ticket.version,
         tired=member.began and time.time() - member.began > spec.break_after * 60,
         fields=_fields(item.content.draft, draft), qualifying=seen.purpose == "qualification",
         shown_side=lambda side: _swapped(side, ticket.order),
@@ -138,9 +140,8 @@ def _undo(request: Request) -> Response:
     studio, session = studio_of(request), who(request)
     name, rater = request.path_params["batch"], int(session.rater or 0)
     with studio.store.writing() as connection:
-        spec, status = _batch(connection, name)
-        _member(connection, rater, name)
-        back = undo(connection, spec, rater) if status == "open" else None
+        member = _member(connection, rater, name)
+        back = undo(connection, member.spec, rater) if member.batch_status == "open" else None
     return RedirectResponse(f"/rate/{name}?said={'undone' if back else 'nothing'}", 303)
 
 
@@ -167,13 +168,6 @@ def _ready(request: Request) -> Response:
             .values(warned=True, began=time.time(), seen=time.time())
         )
     return RedirectResponse(f"/rate/{name}", 303)
-
-
-def _batch(connection: Any, name: str) -> tuple[BatchSpec, str]:
-    try:
-        return read_batch(connection, name)
-    except InputError as error:
-        raise HTTPException(404, "not_found") from error
 
 
 def _member(connection: Any, rater: int, name: str) -> Member:
@@ -275,15 +269,8 @@ def _total(studio: Studio, connection: Any, spec: BatchSpec, member: Member) -> 
     return max(min(total, spec.most or total), member.given)
 
 
-def _hasty(connection: Any, spec: BatchSpec, rater: int, item: Item) -> bool:
-    """Return whether the last five answers all came faster than anybody reads."""
-    votes = schema.votes
-    rows = connection.execute(
-        select(votes.c.seconds)
-        .where(votes.c.rater == rater, votes.c.batch == spec.id, votes.c.value != "withdrawn")
-        .order_by(votes.c.id.desc())
-        .limit(5)
-    ).all()
-    return len(rows) == 5 and all(
-        row.seconds < min(2.0, hasty_under(spec, item.content)) for row in rows
-    )
+def _hasty(member: Member, item: Item) -> bool:
+    """Return whether the last answers all came faster than anybody reads."""
+    if member.slowest is None or member.slowest >= 2.0:
+        return False
+    return member.slowest < hasty_under(member.spec, item.content)
