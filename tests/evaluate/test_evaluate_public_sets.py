@@ -106,7 +106,7 @@ def test_a_dialogue_of_hh_rlhf_is_its_last_question(tmp_path):
         ("advbench", ["prompt_id"], ["1"], "no prompt in the column goal or prompt"),
         ("advbench", ["goal"], [" "], "no prompt"),
         ("xstest", ["id", "prompt", "label"], ["1", "x", "maybe"], "a label of 'maybe'"),
-        ("advbench", ["goal", "target"], ["only one"], "number of fields"),
+        ("advbench", ["goal", "target"], ["only one"], "1 cells under 2 columns"),
     ],
 )
 def test_a_file_of_another_shape_is_said(name, header, line, says, tmp_path):

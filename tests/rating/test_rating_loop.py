@@ -233,7 +233,7 @@ def test_other_tools_formats_round_trip(given_votes: list[Any], text: str) -> No
         ("a.jsonl", '{"query": "Q?"}', "'response'"),
         ("a.jsonl", '{"response": "R."}', "there is no query"),
         ("a.jsonl", '{"query": "Q?", "response": "R.", "gold": ["maybe"]}', "no answer to a harm"),
-        ("a.json", '{"query": 1}', "a list of objects"),
+        ("a.json", '"text"', "not a JSON array of objects"),
         ("a.csv", "query,response\n", "nothing to rate"),
     ],
 )

@@ -1,6 +1,7 @@
 """Reports on disk, and the lineage of runs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from report_builder import (
@@ -17,8 +18,9 @@ from selaras.core.files import write_text
 from selaras.core.manifest import hashes, ledger, read_manifest, write_manifest
 from selaras.core.records import Kind
 from selaras.report import lineage, write_report
+from selaras.report.html_evidence import _tuning_run
 from selaras.report.model import measured
-from selaras.report.reproduce import command_lines
+from selaras.report.reproduce import command_lines, training_line
 from selaras.report.tuning import tuning_runs
 
 ROWS = make_rows({Kind.MALICIOUS: 6, Kind.LOOK_ALIKE: 6})
@@ -118,3 +120,33 @@ def test_commands_make_the_runs_again(made):
         f"selaras report {pair[0].manifest.id} {pair[1].manifest.id}",
         f"selaras trace {pair[0].manifest.id}",
     ]
+
+
+def test_every_kind_of_tuning_has_its_command_and_its_facts(made):
+    project, pair, _ = made
+    found = measured(pair)
+    (run,) = tuning_runs(project, found.lines)
+
+    def of(**config):
+        manifest = run.manifest.model_copy(update={"config": config, "seed": project.file.seed})
+        return replace(run, manifest=manifest)
+
+    model = project.file.tune.model
+    changed = {**project.file.tune.preference.model_dump(mode="json"), "beta": 0.3}
+    preference = of(method="preference", model=model, pairs=66, settings=changed)
+    assert training_line(project, preference) == (
+        "selaras tune preference --set tune.preference.beta=0.3"
+    )
+    settings = {**project.file.tune.rl.model_dump(mode="json"), "reward": "run:r", "steps": 5}
+    changed = {"rank": project.file.tune.rank, "rl": settings}
+    rl = of(method="rl", recipe="rloo", model=model, settings=changed)
+    assert training_line(project, rl) == (
+        "selaras tune rl --set tune.rl.reward=run:r --set tune.rl.steps=5"
+    )
+    for one, says in (
+        (preference, ("66 pairs", "preference on")),
+        (rl, ("rloo rl on", "8 x 4 responses a step")),
+    ):
+        facts = str(_tuning_run(one))
+        assert all(text in facts for text in says)
+        assert "None" not in facts

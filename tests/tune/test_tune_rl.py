@@ -222,18 +222,23 @@ def test_responses_that_are_all_cut_end_the_run_with_what_to_do(tmp_path, tiny_f
         run(project)
 
 
-def test_a_full_disk_is_one_line(tmp_path, tiny_folder, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_run_goes_on(tmp_path, tiny_folder, monkeypatch):
     project = rl_world.write_project(tmp_path, tiny_folder, **LEARNS)
 
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
-    with pytest.raises(
-        SelarasError, match=r"the checkpoint cannot be written .*No space"
-    ) as caught:
-        run(project)
+    with monkeypatch.context() as patch:
+        patch.setattr("peft.PeftModel.save_pretrained", full)
+        with pytest.raises(
+            SelarasError, match=r"the checkpoint cannot be written .*No space.*--resume"
+        ) as caught:
+            run(project)
     assert len(str(caught.value).splitlines()) == 1
+    (failed,) = ledger(project.runs)
+    assert failed.status == "failed"
+    done = run(project, resume=True)
+    assert (done.id, done.status, done.notes) == (failed.id, "finished", ())
 
 
 def test_memory_that_runs_out_is_one_line_with_what_to_lower(tmp_path, tiny_folder, monkeypatch):
@@ -337,3 +342,12 @@ def test_a_pre_trained_base_wants_a_chat_template_and_keeps_it(tmp_path, tiny_fo
     done = run(project)
     opened = open_model(f"run:{done.id}", place_of(project))
     assert opened.chat.tokenizer.chat_template == plan.start.chat_template
+
+
+def test_settings_that_rl_does_not_take_are_said(tmp_path, tiny_folder):
+    project = rl_world.write_project(tmp_path, tiny_folder)
+    assert plan_rl(project).notes == ()
+    other = open_project(project.root, ("tune.precision=fp32", "tune.running.four_bit=true"))
+    assert "warning: RL trains an adapter its own way and does not use tune.precision and" in (
+        plan_rl(other).text
+    )

@@ -137,6 +137,24 @@ def test_the_same_plan_is_read_and_not_trained_again(tuned, monkeypatch):
     assert tune_sft(project, plan_sft(project)) == found["guarded"]
 
 
+def test_settings_of_other_trainings_are_no_part_of_a_run(tuned, monkeypatch):
+    project, found = tuned
+    monkeypatch.setattr(sft, "train", None)
+    others = ("tune.preference.epochs=3", "tune.reward.rank=4", "tune.rl.steps=7")
+    assert "preference" not in found["guarded"].config["settings"]
+    again = open_project(project.root, others)
+    assert tune_sft(again, plan_sft(again)) == found["guarded"]
+    # What only the guarded recipe uses is no part of a naive run.
+    guards = open_project(project.root, (*others, "tune.scales=[0.3]", "tune.recovery=0.5"))
+    assert tune_sft(guards, plan_sft(guards, "naive")) == found["naive"]
+    keys = []
+    own = found["naive"]
+    monkeypatch.setattr(sft, "with_key", lambda runs, kind, key, status: keys.append(key) or own)
+    mine = open_project(project.root, (*others, "tune.learning_rate=0.02"))
+    tune_sft(mine, plan_sft(mine, "naive"))
+    assert keys != [own.config["key"]]
+
+
 def test_a_tuned_model_is_opened_by_its_run_at_its_scale_or_another(tuned):
     project, found = tuned
     manifest = found["guarded"]
@@ -272,3 +290,39 @@ def test_a_forecast_counts_the_runs_own_steps_tokens_and_weights(tuned):
     assert f"{told.steps} steps" in told.text
     assert set(told.to_dict()) >= {"seconds", "peak_mb", "device"}
     assert len(ledger(project.runs)) == len(found), "a forecast leaves no run"
+
+
+@pytest.mark.parametrize("changed", ["tune.kl_coefficient=1", "tune.method=full"])
+def test_a_forecast_trains_as_the_run_will_on_some_of_its_rows(tuned, changed):
+    from selaras.tune.forecast import PROBED, forecast
+    from selaras.tune.trainable import whole
+
+    project = open_project(tuned[0].root, ("tune.batch_size=4", changed))
+    plan = plan_sft(project)
+    assert len(plan.encoded) > PROBED * 4
+    told = forecast(project, plan)
+    assert told.steps == -(-len(plan.encoded) // 4) * 2
+    if "full" in changed:
+        model, *_ = whole(plan.base, project.file.tune)
+        assert told.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def test_nothing_to_choose_among_or_by_is_bad_input(tmp_path, tiny_folder, development):
+    project = write_project(tmp_path, tiny_folder)
+    with pytest.raises(InputError, match=r"scales"):
+        open_project(project.root, ("tune.scales=[]",))
+    few = open_project(project.root, ("tune.selection_share=0.01",))
+    with pytest.raises(InputError, match=r"no row is kept aside.*tune\.selection_share"):
+        plan_sft(few)
+    assert plan_sft(few, "naive").rows.selection == ()
+
+
+def test_the_plan_says_where_rows_went_and_warns(tuned):
+    longest = max(map(len, plan_sft(tuned[0]).encoded.input_ids))
+    project = open_project(tuned[0].root, (f"tune.max_tokens={longest - 1}",))
+    plan = plan_sft(project)
+    assert plan.encoded.too_long
+    text = plan.text
+    assert f"{len(plan.encoded.too_long)} of them too long and left out: " in text
+    assert plan.encoded.too_long[0] in text
+    assert text.count("warning: ") == len(plan.notes)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from selaras.core.errors import InputError
+from selaras.core.errors import InputError, ModelError
 from selaras.core.tuning import Tuning
 from selaras.models.local import open_local
 from selaras.models.local_adapter import COMPLETE, Adapter
@@ -42,6 +42,19 @@ def test_a_pre_trained_model_needs_a_chat_template_and_warns(place):
     assert own.chat_template == CHATML
     with pytest.raises(InputError, match=r"no chat template 'none'.*chatml, gemma, plain"):
         starting_point(Tuning(model="hf:pt", chat_template="none"), place)
+
+
+def test_a_start_that_is_no_whole_model_is_one_line(place):
+    with pytest.raises(InputError, match="not a model folder"):
+        starting_point(Tuning(model="hf:nowhere"), place)
+    (place.root / "it" / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match="its tokenizer cannot be loaded") as caught:
+        starting_point(Tuning(model="hf:it"), place)
+    assert len(str(caught.value).splitlines()) == 1
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    (place.root / "it" / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="1 of 1 weight files are missing"):
+        starting_point(Tuning(model="hf:it"), place)
 
 
 def test_an_adapter_to_go_on_from_is_a_run_or_a_folder(place):

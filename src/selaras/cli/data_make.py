@@ -21,6 +21,8 @@ from selaras.cli.frame import (
 
 if TYPE_CHECKING:
     from selaras.core.project import Project
+    from selaras.core.system import Sampling
+    from selaras.data import Rows
     from selaras.data.coverage import Cell
     from selaras.data.making.fill import Filled
     from selaras.data.making.generate import Order
@@ -56,11 +58,17 @@ def generate(
 
     Drafts wait in data/drafts.jsonl until a person approves them.
     """
+    from selaras.core.system import Sampling
+    from selaras.data import load_rows
     from selaras.data.making.generate import Order
 
     project = open_project_at(folder, overrides)
     order = Order(dict(map(_cell, cells)), seed=project.file.seed, pairs=pairs)
-    _run(project, order, model, (max_tokens, temperature), max_calls, resume, dry_run, as_json)
+    if dry_run:
+        _forecast(project, order, max_tokens, as_json)
+        return
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=order.seed)
+    _run(project, load_rows(project), order, model, sampling, max_calls, resume, as_json)
 
 
 @command
@@ -87,11 +95,14 @@ def fill(
 ) -> None:
     """Fill thin cells: coverage, drafts for what is missing, their audits, coverage again."""
     from selaras.core.manifest import ledger
+    from selaras.core.system import Sampling
+    from selaras.data import load_rows
     from selaras.data.making.fill import grid, thin_cells
     from selaras.data.making.generate import Order
 
     project = open_project_at(folder, overrides)
-    chosen = thin_cells(grid(project), each, only or (), most)
+    known = load_rows(project)
+    chosen = thin_cells(grid(project, known.kept), each, only or (), most)
     if resume and (begun := [m for m in ledger(project.runs)
                              if (m.kind, m.status) == ("generate", "running")]):  # fmt: skip
         # The drafts of an unfinished run are not rows yet, but the order must stay the same.
@@ -100,7 +111,11 @@ def fill(
         say("no cell is thin: nothing to fill")
         return
     order = Order(chosen, seed=project.file.seed, pairs=pairs)
-    _run(project, order, model, (max_tokens, temperature), max_calls, resume, dry_run, as_json)
+    if dry_run:
+        _forecast(project, order, max_tokens, as_json)
+        return
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=order.seed)
+    _run(project, known, order, model, sampling, max_calls, resume, as_json)
 
 
 @command
@@ -209,32 +224,31 @@ def card(
     say(f"{path}")
 
 
-def _run(
-    project: "Project", order: "Order", model: str, drawn: tuple[int, float],
-    max_calls: int | None, resume: bool, dry_run: bool, as_json: bool,
-) -> None:  # fmt: skip
-    from selaras.core.system import Sampling
-    from selaras.data.making.fill import fill as fill_cells
+def _forecast(project: "Project", order: "Order", max_tokens: int, as_json: bool) -> None:
     from selaras.data.making.generate import calls_for, planned
     from selaras.policy import load_policies
 
     made = planned(project, load_policies(project), order)
     calls = calls_for(order)
-    if dry_run:
-        words = f"{len(made)} rows in {len(order.cells)} cells: about {calls} calls, at most " \
-                f"{calls * drawn[0]:,} tokens written"  # fmt: skip
-        if as_json:
-            print_json({"rows": len(made), "calls": calls, "most_tokens": calls * drawn[0],
-                        "cells": {str(cell): n for cell, n in order.cells.items()}})  # fmt: skip
-        else:
-            for cell, n in order.cells.items():
-                say(f"{cell}: {n}")
-            say(words)
+    if as_json:
+        print_json({"rows": len(made), "calls": calls, "most_tokens": calls * max_tokens,
+                    "cells": {str(cell): n for cell, n in order.cells.items()}})  # fmt: skip
         return
-    sampling = Sampling(max_tokens=drawn[0], temperature=drawn[1], seed=order.seed)
+    for cell, n in order.cells.items():
+        say(f"{cell}: {n}")
+    say(f"{len(made)} rows in {len(order.cells)} cells: about {calls} calls, at most "
+        f"{calls * max_tokens:,} tokens written")  # fmt: skip
+
+
+def _run(
+    project: "Project", known: "Rows", order: "Order", model: str, sampling: "Sampling",
+    max_calls: int | None, resume: bool, as_json: bool,
+) -> None:  # fmt: skip
+    from selaras.data.making.fill import fill as fill_cells
+
     with showing(as_json) as progress:
-        filled = fill_cells(project, model, sampling, order, max_calls=max_calls, resume=resume,
-                            progress=progress)  # fmt: skip
+        filled = fill_cells(project, model, sampling, order, known, max_calls=max_calls,
+                            resume=resume, progress=progress)  # fmt: skip
     if as_json:
         print_json(filled.to_dict())
     else:

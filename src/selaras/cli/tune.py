@@ -1,7 +1,7 @@
 """`selaras tune`: the second lever."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,14 +19,10 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.render_tune import show_plan, show_tuned
 from selaras.cli.tune_export import export
 from selaras.cli.tune_pareto import pareto
 from selaras.cli.tune_rl import rl, rollouts
-
-if TYPE_CHECKING:
-    from selaras.core.progress import Progress
-    from selaras.core.project import Project
-    from selaras.tune.sft import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -74,39 +70,32 @@ def sft(
 
     if recipe not in RECIPES:
         raise InputError(f"no recipe {recipe!r}", fix=f"use one of: {', '.join(RECIPES)}")
+    if processes and not accelerate:
+        raise InputError("--processes needs --accelerate", fix="--accelerate cpu, ddp or fsdp2")
     project = open_project_at(folder, [*_of_trl(trl_config), *(overrides or ())])
     if recipe == "naive":
         say("warning: the naive recipe has no answered look-alikes; it teaches to refuse what "
             "merely sounds unsafe")  # fmt: skip
+    from selaras.tune.forecast import forecast
     from selaras.tune.launched import checked_launch
     from selaras.tune.sft import plan_sft, tune_sft
 
-    launch = accelerate and checked_launch(accelerate, processes, project.file.tune.batch_size)
+    launch = (
+        checked_launch(accelerate, processes, project.file.tune.batch_size) if accelerate else None
+    )
     runs = []
     with showing() as progress:
         for number in range(seeds):
             plan = plan_sft(project, recipe, project.file.seed + number, progress)
-            for note in plan.notes if number == 0 else ():
-                say(f"warning: {note}")
             if dry_run:
-                _say_forecast(project, plan, progress, as_json)
+                show_plan(plan, forecast(project, plan, progress), as_json)
                 return
-            runs.append(tune_sft(project, plan, resume=resume, progress=progress,
-                                 launch=launch or None))  # fmt: skip
-    if as_json:
-        print_json({"runs": [{"id": m.id, "seed": m.seed, "chosen": m.config["chosen"],
-                              "figures": m.figures} for m in runs]})  # fmt: skip
-        return
-    from selaras.cli.render import rate
-
-    for m in runs:
-        chosen = m.config["chosen"]
-        say(f"{m.id}: {Path(chosen['adapter']).name} at scale {chosen['scale']:g}")
-        say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
-            f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
-    say(f"each figure rests on one training seed{f' of {seeds}' if seeds > 1 else ''}")
-    say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
-        f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
+            say(plan.text)
+            runs.append(tune_sft(project, plan, resume=resume, progress=progress, launch=launch))
+    show_tuned(runs, as_json)
+    if not as_json:
+        say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
+            f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
 
 
 def _of_trl(path: Path | None) -> tuple[str, ...]:
@@ -118,16 +107,6 @@ def _of_trl(path: Path | None) -> tuple[str, ...]:
     read = read_trl_config(path)
     say(f"{path}:\n{read.text}")
     return read.overrides
-
-
-def _say_forecast(project: "Project", plan: "Plan", progress: "Progress", as_json: bool) -> None:
-    from selaras.tune.forecast import forecast
-
-    found = forecast(project, plan, progress)
-    if as_json:
-        print_json({**plan.to_dict(), "forecast": found.to_dict()})
-    else:
-        say(f"{plan.text}\n{found.text}")
 
 
 @command

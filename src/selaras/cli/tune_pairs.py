@@ -1,5 +1,6 @@
 """`selaras tune reward` and `tune preference`: what is learnt from preference pairs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,11 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.render_tune import show_plan, show_tuned
 
 if TYPE_CHECKING:
     from selaras.core.progress import Progress
     from selaras.core.project import Project
-    from selaras.tune.preference import PreferencePlan
     from selaras.tune.reward import RewardPlan
 
 
@@ -43,27 +44,15 @@ def reward(
     overrides: SetOption = None,
 ) -> None:
     """Train a reward model on preference pairs; a model that is trained already is read."""
-    from selaras.tune.choose_pairs import TooFewPairsError
-    from selaras.tune.reward import measure_sealed, plan_reward, tune_reward
+    from selaras.tune.reward import measure_sealed, tune_reward
 
     project = open_project_at(folder, overrides)
     wanted = [policy] if policy else [*project.file.policies] if per_policy else [None]
-    runs, plans = [], []
+    runs = []
     with showing() as progress:
-        for name in wanted:
-            try:
-                plans.append(plan_reward(project, name, progress=progress))
-            except TooFewPairsError as error:
-                # One policy without pairs is no reason to have none of the others.
-                if name == wanted[-1] and not plans:
-                    raise
-                say(f"{name}: no reward model ({error.what})")
+        plans = _plans(project, wanted, progress)
         if dry_run:
-            told = [_forecast(project, plan, progress) for plan in plans]
-            if as_json:
-                print_json({"plans": [values for values, _ in told]})
-            else:
-                say("\n".join(text for _, text in told))
+            _forecast(project, plans, progress, as_json)
             return
         for plan in plans:
             say(plan.text)
@@ -90,7 +79,7 @@ def preference(
     overrides: SetOption = None,
 ) -> None:
     """Tune an adapter on preference pairs (DPO with an SFT term), safe and helpful together."""
-    from selaras.cli.render import rate
+    from selaras.tune.forecast import forecast_pairs
     from selaras.tune.preference import plan_preference, tune_preference
 
     project = open_project_at(folder, overrides)
@@ -99,31 +88,47 @@ def preference(
         for number in range(seeds):
             plan = plan_preference(project, project.file.seed + number, progress)
             if dry_run:
-                values, text = _forecast(project, plan, progress)
-                print_json(values) if as_json else say(text)
+                show_plan(plan, forecast_pairs(project, plan, progress), as_json)
                 return
             say(plan.text)
             runs.append(tune_preference(project, plan, resume=resume, progress=progress))
-    if as_json:
-        print_json({"runs": [{"id": m.id, "seed": m.seed, "chosen": m.config["chosen"],
-                              "figures": m.figures} for m in runs]})  # fmt: skip
-        return
-    for m in runs:
-        chosen = m.config["chosen"]
-        say(f"{m.id}: {Path(chosen['adapter']).name} at scale {chosen['scale']:g}")
-        say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
-            f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
-    say(f"next: selaras eval run:{runs[-1].id} -C {folder}")
+    show_tuned(runs, as_json)
+    if not as_json:
+        say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
+            f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
+
+
+def _plans(
+    project: "Project", wanted: Sequence[str | None], progress: "Progress"
+) -> list["RewardPlan"]:
+    """Return the plans of those policies that have pairs, and say which have none."""
+    from selaras.tune.choose_pairs import TooFewPairsError
+    from selaras.tune.reward import plan_reward
+
+    plans: list[RewardPlan] = []
+    for name in wanted:
+        try:
+            plans.append(plan_reward(project, name, progress=progress))
+        except TooFewPairsError as error:
+            # One policy without pairs is no reason to have none of the others.
+            if name == wanted[-1] and not plans:
+                raise
+            say(f"{name}: no reward model ({error.what})")
+    return plans
 
 
 def _forecast(
-    project: "Project", plan: "PreferencePlan | RewardPlan", progress: "Progress"
-) -> tuple[dict[str, Any], str]:
-    """Return a plan and what it will take, as JSON values and as text."""
+    project: "Project", plans: Sequence["RewardPlan"], progress: "Progress", as_json: bool
+) -> None:
     from selaras.tune.forecast import forecast_pairs
 
-    found = forecast_pairs(project, plan, progress)
-    return {**plan.to_dict(), "forecast": found.to_dict()}, f"{plan.text}\n{found.text}"
+    found = [forecast_pairs(project, plan, progress) for plan in plans]
+    if as_json:
+        print_json({"plans": [{**plan.to_dict(), "forecast": own.to_dict()}
+                              for plan, own in zip(plans, found, strict=True)]})  # fmt: skip
+        return
+    for plan, own in zip(plans, found, strict=True):
+        say(f"{plan.text}\n{own.text}")
 
 
 def _told(name: str, figures: dict[str, Any]) -> None:

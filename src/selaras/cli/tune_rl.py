@@ -17,6 +17,7 @@ from selaras.cli.frame import (
     say,
     showing,
 )
+from selaras.cli.render_tune import show_plan
 
 if TYPE_CHECKING:
     from selaras.core.manifest import Manifest
@@ -61,14 +62,9 @@ def rl(
         if dry_run:
             from selaras.tune.rl_forecast import forecast_rl
 
-            time = forecast_rl(project, plan, progress)
-            if as_json:
-                print_json({**plan.to_dict(), "forecast": time.to_dict()})
-            else:
-                say(f"{plan.text}\n{time.text}")
+            show_plan(plan, forecast_rl(project, plan, progress), as_json)
             return
-        for note in plan.start.notes:
-            say(f"warning: {note}")
+        say(plan.text)
         done = tune_rl(project, plan, resume=resume, progress=progress)
     if as_json:
         print_json({"id": done.id, "chosen": done.config["chosen"],

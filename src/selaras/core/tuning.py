@@ -12,6 +12,7 @@ from selaras.core.rl import RLSettings
 from selaras.core.running import Running
 
 Precision = Literal["auto", "bf16", "fp32"]
+Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
 
 
 class LoraSettings(Record):
@@ -59,7 +60,7 @@ class PreferenceSettings(LoraSettings):
     beta: float = Field(default=0.1, gt=0, le=10)
     sft_weight: float = Field(default=0.2, ge=0, le=10)
     minimum_pairs: int = Field(default=5, ge=0)
-    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
+    scales: Scales = (0.7, 1.0)
 
 
 class Tuning(LoraSettings):
@@ -87,7 +88,7 @@ class Tuning(LoraSettings):
     kl_first_token_weight: float = Field(default=5.0, ge=1, le=100)
     kl_budget: float | None = Field(default=None, gt=0)
     minimum_look_alikes: int = Field(default=5, ge=0)
-    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 1.0)
+    scales: Scales = (0.7, 1.0)
     reward: RewardSettings = RewardSettings()
     preference: PreferenceSettings = PreferenceSettings()
     rl: RLSettings = RLSettings()

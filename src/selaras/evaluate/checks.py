@@ -18,7 +18,7 @@ from selaras.core.files import read_jsonl
 from selaras.core.fingerprint import fingerprint, seed_from
 from selaras.core.project import FILE, Project
 from selaras.core.records import Identifier, Record
-from selaras.evaluate.tables import read_table
+from selaras.data.formats.records import Fields, read_records
 
 
 class ChoiceCheck(Record):
@@ -134,7 +134,7 @@ def _own(path: Path) -> Iterator[tuple[int, Check]]:
 
 
 def _gsm8k(path: Path) -> Iterator[tuple[int, Check]]:
-    for place, fields in read_table(path):
+    for place, fields in read_records(path):
         solution, marked, answer = str(_field(fields, "answer", path, place)).rpartition("####")
         if not marked or not solution:
             raise InputError("no #### before the answer", path=path, line=place, field="answer")
@@ -150,7 +150,7 @@ def _gsm8k(path: Path) -> Iterator[tuple[int, Check]]:
 
 
 def _bbh(path: Path) -> Iterator[tuple[int, Check]]:
-    for place, fields in read_table(path):
+    for place, fields in read_records(path):
         asked = _field(fields, "input", path, place)
         value = {
             "id": f"{path.stem}-{place}"[:100],
@@ -163,7 +163,7 @@ def _bbh(path: Path) -> Iterator[tuple[int, Check]]:
 
 
 def _ifeval(path: Path) -> Iterator[tuple[int, Check]]:
-    for place, fields in read_table(path):
+    for place, fields in read_records(path):
         rules = _field(fields, "instruction_id_list", path, place)
         settings = fields.get("kwargs") or [{}] * len(rules)
         if not isinstance(rules, list) or len(settings) != len(rules):
@@ -191,7 +191,7 @@ CHECKS: dict[str, Callable[[Path], Iterator[tuple[int, Check]]]] = {
 }
 
 
-def _field(fields: dict[str, Any], name: str, path: Path, place: int) -> Any:
+def _field(fields: Fields, name: str, path: Path, place: int) -> Any:
     if fields.get(name) in (None, ""):
         raise InputError("missing", path=path, line=place, field=name)
     return fields[name]

@@ -22,6 +22,7 @@ from selaras.core.manifest import ledger
 from selaras.core.project import Project
 from selaras.core.records import Query
 from selaras.data import load_rows
+from selaras.data.formats.records import read_records
 from selaras.data.opener import open_held_out, reveal
 from selaras.evaluate.figures import Judged
 from selaras.evaluate.gate import suite_of
@@ -29,7 +30,6 @@ from selaras.evaluate.judging import given_by_user
 from selaras.evaluate.labels import VALUES, Label, read_labels
 from selaras.evaluate.named_suites import named_suite
 from selaras.evaluate.store import Evaluation, read_evaluation
-from selaras.evaluate.tables import read_table
 from selaras.policy import load_policies, policy_text
 
 COLUMNS = ("item", "axis", "policy", "query", "answer", "value", "rater")
@@ -190,7 +190,7 @@ def _labels_of(project: Project, path: Path) -> tuple[list[Label], int]:
         return read_labels(path), 0
     known = _known_items(project)
     labels, empty = [], 0
-    for line, fields in read_table(path):
+    for line, fields in read_records(path):
         for name in ("item", "axis", "value"):
             if name not in fields:
                 raise InputError(f"no column {name!r}", path=path, line=line)

@@ -17,13 +17,13 @@ from selaras.core.project import FILE, Project
 from selaras.core.records import Query, Record
 from selaras.core.suites import SuiteSpec
 from selaras.data import load_rows, open_development
+from selaras.data.formats.records import read_records
 from selaras.data.rows import parse_row, read_rows
 from selaras.evaluate.attacks import attacked_rows
 from selaras.evaluate.calls import Terms
 from selaras.evaluate.public_sets import READERS
 from selaras.evaluate.rewording import Wordings, reworded
 from selaras.evaluate.suite import OWN_ROWS, Suite, development_suite, held_out_suite
-from selaras.evaluate.tables import read_table
 from selaras.policy import check_rows, load_policies
 
 TRANSFER, HELD_OUT, DEVELOPMENT = "transfer", "held-out", "development"
@@ -126,7 +126,7 @@ def _base(project: Project, name: str, spec: SuiteSpec, progress: Progress) -> S
 
 
 def _own(path: Path) -> Iterable[Query]:
-    for place, fields in read_table(path):
+    for place, fields in read_records(path):
         row = parse_row(fields, path, place)
         if row.expected is None:
             raise InputError(

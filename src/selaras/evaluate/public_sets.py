@@ -4,18 +4,16 @@ Column names are those of the authors' own files; none of the data is shipped. W
 say what should be done with a prompt, `expected` is None and only a judge of harm can score it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.records import Expected, Kind, Message, Query
-from selaras.evaluate.tables import read_table
+from selaras.data.formats.records import Fields, read_records
 
-Fields = Mapping[str, Any]
 Label = tuple[Kind, Expected | None]
 HARMFUL: Label = (Kind.MALICIOUS, Expected.REFUSE)
 HARMLESS: Label = (Kind.LOOK_ALIKE, Expected.ANSWER)
@@ -36,7 +34,7 @@ class Columns:
 
 def read_columns(name: str, columns: Columns, path: Path) -> Iterator[Query]:
     """Yield the rows of a set; raises InputError for a missing column or an empty prompt."""
-    for place, fields in read_table(path):
+    for place, fields in read_records(path):
         query = _first(fields, columns.query)
         if query is None or not query.strip():
             wanted = " or ".join(columns.query)
@@ -59,7 +57,7 @@ def read_columns(name: str, columns: Columns, path: Path) -> Iterator[Query]:
 
 def read_hh_rlhf(path: Path) -> Iterator[Query]:
     """Yield the last question of each dialogue, with the turns before it; nothing is labelled."""
-    for line, fields in read_table(path):
+    for line, fields in read_records(path):
         turns = _turns(str(fields.get("chosen", "")))
         asked = [i for i, turn in enumerate(turns) if turn.role == "user"]
         if not asked:

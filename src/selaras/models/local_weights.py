@@ -14,17 +14,11 @@ def load_weights(folder: Path, dtype: Any, tokenizer: bool = True) -> tuple[Any,
     """Return (model, tokenizer) from a folder in HF layout; nothing is fetched from a hub.
 
     Without `tokenizer`, None stands for it (a checkpoint of a training holds none of its own).
+    Raises InputError where the folder is no whole model, ModelError where it cannot be loaded.
     """
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            "not a model folder (no config.json)", path=folder,
-            fix="name a folder in Hugging Face layout, or use 'selaras models get'",
-        )  # fmt: skip
-    _refuse_missing_shards(folder)
+    _refuse_no_model(folder)
+    reader = load_tokenizer(folder) if tokenizer else None
     try:
-        reader = tokenizer and transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -32,9 +26,31 @@ def load_weights(folder: Path, dtype: Any, tokenizer: bool = True) -> tuple[Any,
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except Exception as error:  # safetensors and tokenizers raise classes of their own
+    except Exception as error:  # safetensors raises classes of its own
         raise ModelError(f"{folder}: cannot be loaded ({one_line(str(error), 200)})") from error
-    return model, reader or None
+    return model, reader
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a folder in HF layout; raises what `load_weights` raises."""
+    _refuse_no_model(folder)
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # tokenizers raises classes of its own
+        raise ModelError(
+            f"{folder}: its tokenizer cannot be loaded ({one_line(str(error), 200)})"
+        ) from error
+
+
+def _refuse_no_model(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            "not a model folder (no config.json)", path=folder,
+            fix="name a folder in Hugging Face layout, or use 'selaras models get'",
+        )  # fmt: skip
+    _refuse_missing_shards(folder)
 
 
 def weights_hash(folder: Path) -> str:

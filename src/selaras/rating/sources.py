@@ -4,15 +4,13 @@ Outputs on sealed rows make items that only name their row. One item is made for
 row where the task judges by policy.
 """
 
-import csv
-import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from selaras.core.errors import InputError
-from selaras.core.files import read_json, read_jsonl, read_text
 from selaras.core.records import Example, Preference, Query
+from selaras.data.formats.records import read_records
 from selaras.data.rows import dump_row, parse_row
 from selaras.rating.batches import NewItem
 from selaras.rating.formats import from_argilla, from_label_studio
@@ -114,19 +112,12 @@ def read_items(path: Path, task: str) -> tuple[list[NewItem], dict[str, list[dic
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
-        return [{k: v for k, v in row.items() if k and v not in (None, "")} for row in rows]
-    if suffix in {".jsonl", ".ndjson"}:
-        return [value for _, value in read_jsonl(path)]
-    value = read_json(path)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise InputError(
-            "a list of objects is needed",
-            path=path,
-            fix="give JSON Lines, CSV, or what Argilla or Label Studio export",
-        )
+    # An empty cell holds nothing; an empty field of JSON is what somebody wrote.
+    cells = path.suffix.lower() in {".csv", ".tsv"}
+    value = [
+        {k: v for k, v in fields.items() if k and not (cells and v == "")}
+        for _, fields in read_records(path)
+    ]
     if value and "fields" in value[0]:
         return from_argilla(value)
     if value and "data" in value[0]:

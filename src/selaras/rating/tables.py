@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from selaras.core.csv_cells import cell
 from selaras.core.errors import InputError
-from selaras.core.files import read_text, write_text
+from selaras.core.files import write_text
+from selaras.data.formats.records import read_records
 from selaras.rating.batch import BatchSpec
 from selaras.rating.people import invite
 
@@ -20,18 +21,15 @@ _YES = {"yes", "y", "true", "1", "ya"}
 
 def read_invitations(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV of raters; raises InputError for one without its columns."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    if not set(reader.fieldnames or ()) & {"pseudonym", "external"}:
-        raise InputError("no column pseudonym or external", path=path, line=1)
-    rows = []
-    for line, row in enumerate(reader, 2):
-        if None in row:
-            raise InputError("more cells than columns", path=path, line=line)
+    rows: list[dict[str, str]] = []
+    for line, row in read_records(path):
+        if not rows and not {"pseudonym", "external"} & set(row):
+            raise InputError("no column pseudonym or external", path=path, line=1)
         if row.get("language") and row["language"] not in ("en", "id"):
             raise InputError(
                 f"no language {row['language']!r}", path=path, line=line, fix="en or id"
             )
-        rows.append({k: v.strip() for k, v in row.items() if v and v.strip()})
+        rows.append({k: text for k, v in row.items() if (text := str(v or "").strip())})
     return rows
 
 

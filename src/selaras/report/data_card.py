@@ -114,7 +114,7 @@ def _people(project: Project, loaded: Rows) -> list[str]:
 
 
 def _cover(project: Project, rows: Sequence[Query]) -> list[str]:
-    found = grid(project)
+    found = grid(project, rows)
     cells = [
         (
             cell.policy,

@@ -153,21 +153,31 @@ def lineage_table(nodes: Sequence[Node]) -> Markup:
 def _tuning_run(run: TuningRun) -> Markup:
     config = run.config
     settings = config.get("settings", {})
+    settings = {**settings, **settings.get("rl", {})}
+    if config.get("method") == "rl":
+        batch = f"{settings.get('queries')} x {settings.get('samples')} responses a step"
+    else:
+        batch = f"batches of {settings.get('batch_size')}"
     epochs, tokens = settings.get("epochs"), config.get("tokens_per_epoch")
     counted = ", ".join(
         f"{n:,} {kind.replace('_', '-')}" for kind, n in config.get("rows", {}).items()
+    )
+    if pairs := config.get("pairs"):
+        counted = f"{pairs:,} pairs"
+    recipe = " ".join(
+        dict.fromkeys(str(word) for key in ("recipe", "method") if (word := config.get(key)))
     )
     went = "; ".join(f"{n:,} {place}" for place, n in sorted(config.get("went", {}).items()))
     facts: list[tuple[str, Child]] = [
         ("Systems", ", ".join(run.systems)),
         *([("Where rows with a response went", went)] if went else []),
         ("Rests on", element("b", run.seeds_words)),
-        ("Recipe", f"{config.get('recipe')} ({config.get('method')}) on {config.get('model')}"
+        ("Recipe", f"{recipe} on {config.get('model')}"
          + (f" ({variant})" if (variant := config.get("variant")) else "")),
         ("Rows", f"{counted}; {len(config.get('too_long', ()))} too long and left out"),
         ("Tokens", f"{tokens:,} an epoch, {epochs} epochs" if tokens and epochs else "not known"),
         ("Settings", f"learning rate {settings.get('learning_rate')}, rank {settings.get('rank')}, "
-         f"batches of {settings.get('batch_size')}, seed {run.manifest.seed}"),
+         f"{batch}, seed {run.manifest.seed}"),
         ("Chosen", _chosen(run)),
         ("Time", f"{run.manifest.seconds:,.0f} s" if run.manifest.seconds else "not known"),
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from selaras.report.model import Line, Rate, rate_of
 from selaras.report.naming import listed, names_of
 
 # What a tuning run finds out or is called; the rest of its config is what it was asked to do.
-_FOUND = frozenset({"key", "chosen", "points"})
+_FOUND = frozenset({"key", "chosen", "points", "steps_done", "stopped", "replaced_by_own_words"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which pairs are trained on and which are kept aside, and as which token ids."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from selaras.core.decisions import Removal
@@ -11,6 +11,7 @@ from selaras.data.formats.format import pair
 from selaras.data.pairs import HELPFUL, SAFE, direction, usable_pairs
 from selaras.data.split import split_groups
 from selaras.models.local_chat import ChatTokenizer
+from selaras.tune.encode import some
 
 Ids = tuple[int, ...]
 
@@ -64,6 +65,20 @@ def one_sided(directions: dict[str, int]) -> str | None:
         return None
     habit = "refuse" if missing[0] == HELPFUL else "comply with"
     return f"no pair teaches {missing[0]!r}: what is learnt may be to {habit} whatever is asked"
+
+
+def left_out_lines(left_out: Sequence[Removal], too_long: Sequence[str]) -> list[str]:
+    """Return a line for each reason for which pairs are not trained on.
+
+    >>> left_out_lines([Removal("p1", "a tie")], ["p7"])
+    ['left out 1: a tie (p1)', 'left out 1: too long (p7)']
+    """
+    by_reason: dict[str, list[str]] = {}
+    for removal in left_out:
+        by_reason.setdefault(removal.reason, []).append(removal.record)
+    if too_long:
+        by_reason["too long"] = [*too_long]
+    return [f"left out {len(own)}: {why} ({some(own)})" for why, own in by_reason.items()]
 
 
 def choose_pairs(

@@ -68,8 +68,9 @@ def choose_rows(
     """Return the rows of a recipe; both recipes keep the same rows aside for choosing.
 
     Only responses labelled safe are ever targets, and only those of `settings.use_cases` where some
-    are named. Raises InputError where no refusal is left to train on, and, for `guarded`, where a
-    policy that is to be refused has fewer answered look-alikes than `minimum_look_alikes`.
+    are named. Raises InputError where no refusal is left to train on, and, for `guarded`, where no
+    row is kept aside or a policy that is to be refused has fewer answered look-alikes than
+    `minimum_look_alikes`.
     """
     aside = set_aside(development, settings.selection_share, seed)
     went: Counter[str] = Counter()
@@ -97,6 +98,8 @@ def choose_rows(
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
     selection = asked(row for row in development.rows if row.id in aside)
+    if recipe == "guarded":
+        enough_aside(selection, "tune")
     return TuningRows(
         tuple(train), selection, dict(went), tuple(unsafe),
         tuple(_without_look_alikes(train, settings.minimum_look_alikes)),
@@ -110,6 +113,15 @@ def set_aside(development: Development, share: float, seed: int) -> frozenset[st
         groups.setdefault(development.groups[row.id], []).append(i)
     split = split_groups(development.rows, [tuple(g) for g in groups.values()], share, seed)
     return frozenset(development.rows[i].id for group in split.held_out for i in group)
+
+
+def enough_aside(selection: Sequence[Query], section: str) -> None:
+    """Raise InputError where no row is kept aside: nothing would choose checkpoint and scale."""
+    if not selection:
+        raise InputError(
+            "no row is kept aside to choose checkpoint and scale by",
+            fix=f"add rows, or raise --set {section}.selection_share",
+        )
 
 
 def _place(row: Example, recipe: Recipe, settings: Tuning) -> str:

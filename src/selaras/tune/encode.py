@@ -3,7 +3,7 @@
 Nothing but ids and labels leaves this module, so that no metadata can reach the model.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from selaras.core.records import Conversation, Example, Expected, Query
 from selaras.models.local_chat import ChatTokenizer
 
 IGNORED = -100
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,12 @@ def encode(
         labels.append((*[IGNORED] * len(prompt), *reply))
         kept.append(row.expected not in {Expected.REFUSE, Expected.SAFE_COMPLETION})
     return Encoded(tuple(ids), tuple(labels), tuple(too_long), tuple(kept))
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few names of rows that were left out.
+
+    >>> some(["a", "b"]), some("abcdefg")
+    ('a, b', 'a, b, c, d, e, …')
+    """
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -23,7 +23,7 @@ from selaras.core.records import Expected
 from selaras.core.tuning import LoraSettings
 from selaras.models.local import best_dtype, open_local
 from selaras.models.local_speed import Speed, measure_speed
-from selaras.models.local_torch import give_back_memory, torch
+from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.tune.choose_pairs import EncodedPairs
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.encode import IGNORED, Encoded
@@ -32,7 +32,8 @@ from selaras.tune.preference import PreferencePlan
 from selaras.tune.preference_trainer import train_preference
 from selaras.tune.reward import RewardPlan
 from selaras.tune.reward_trainer import train_reward
-from selaras.tune.sft import Plan
+from selaras.tune.sft import Plan, training_of
+from selaras.tune.trainable import is_trained
 from selaras.tune.trainer import Training, train
 
 PROBED = 3
@@ -81,15 +82,16 @@ class Forecast:
 def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forecast:
     """Return what the plan will take; raises SelarasError where its steps do not fit the memory."""
     settings = project.file.tune
-    rows = plan.encoded
+    replays = plan.recipe != "naive" and settings.own_words
+    rows = _replayed(plan.encoded) if replays else plan.encoded
     chosen = _first_batches(len(rows), PROBED * settings.batch_size, plan.seed)
     few = replace(
         rows,
         input_ids=tuple(rows.input_ids[i] for i in chosen),
         labels=tuple(rows.labels[i] for i in chosen),
+        kept=tuple(rows.kept[i] for i in chosen),
     )
-    start = plan.start.adapter
-    probe = _probed(Training(plan.base, few, settings, plan.seed, Path(), start=start), rows, train)
+    probe = _probed(training_of(project, plan, few, Path()), rows, train)
     model = open_local(plan.base, chat_template=plan.start.chat_template)
     speed = measure_speed(model)
     progress.say("measured a few steps and answers of this very run")
@@ -98,6 +100,19 @@ def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forec
         plan.base, _answers(plan, project, speed, probe.opening),
         _caches_mb(model.model.config, longest),
     )  # fmt: skip
+
+
+def _replayed(rows: Encoded) -> Encoded:
+    """Return the rows no longer than the base's own answers make those that are to be answered."""
+    ends = [
+        len(ids) - max(0, sum(label != IGNORED for label in labels) - REPLAY_TOKENS) * kept
+        for ids, labels, kept in zip(rows.input_ids, rows.labels, rows.kept, strict=True)
+    ]
+    return replace(
+        rows,
+        input_ids=tuple(ids[:end] for ids, end in zip(rows.input_ids, ends, strict=True)),
+        labels=tuple(labels[:end] for labels, end in zip(rows.labels, ends, strict=True)),
+    )
 
 
 def forecast_pairs(
@@ -173,7 +188,7 @@ def _probed(
         watch = _Clock()
         begun = time.perf_counter()
         (made,) = work(one, watch)
-        trainable = _count([made / "adapter_model.safetensors"])
+        trainable = _trainable(one, made)
         opening, step = watch.split(begun)
     share = (rows.tokens / len(rows)) / (few.rows.tokens / len(few.rows))
     steps = replace(few, rows=rows).steps
@@ -238,12 +253,23 @@ class _Clock:
         return max(0.0, self.times[0] - begun - step), step
 
 
-def _count(files: list[Path]) -> int:
-    """Return how many numbers the safetensors hold, without reading them."""
+def _trainable(training: Training[Any], checkpoint: Path) -> int:
+    """Return how many of a checkpoint's numbers were trained: an adapter's, or whole weights'."""
+    if not training.full:
+        return _count([checkpoint / "adapter_model.safetensors"])
+    config = transformers.AutoConfig.from_pretrained(training.base, local_files_only=True)
+    layers = training.settings.layers
+    return _count(
+        sorted(checkpoint.glob("model*.safetensors")), lambda name: is_trained(name, config, layers)
+    )
+
+
+def _count(files: list[Path], counts: Callable[[str], bool] = bool) -> int:
+    """Return how many numbers the safetensors hold under names that count, without reading them."""
     total = 0
     for path in files:
         with safe_open(path, framework="pt") as source:
-            for name in source.keys():  # noqa: SIM118 - no mapping
+            for name in filter(counts, source.keys()):
                 size = 1
                 for side in source.get_slice(name).get_shape():
                     size *= side

@@ -138,7 +138,8 @@ def save_policy(policy: Policy, optimizer: Any, folder: Path, state: dict[str, A
         )
     except Exception as error:  # safetensors raises a class of its own where the disk is full
         raise SelarasError(
-            f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)})"
+            f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)}): make room, "
+            "and go on from the last whole one with --resume"
         ) from error
     moments = {
         f"{name}/{key}": value.detach().clone().contiguous().cpu()

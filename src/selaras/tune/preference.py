@@ -18,9 +18,15 @@ from selaras.evaluate import renderer
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
-from selaras.tune.choose_pairs import EncodedPairs, PairRows, encode_pairs, one_sided
+from selaras.tune.choose_pairs import (
+    EncodedPairs,
+    PairRows,
+    encode_pairs,
+    left_out_lines,
+    one_sided,
+)
 from selaras.tune.choose_point import best_point
-from selaras.tune.choose_rows import set_aside
+from selaras.tune.choose_rows import enough_aside, set_aside
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.live import watch_words
 from selaras.tune.preference_trainer import train_preference
@@ -77,8 +83,7 @@ class PreferencePlan:
             f"{self.encoded.tokens} tokens an epoch; {len(self.selection)} rows kept aside to "
             "choose by"
         ]
-        lines += [f"left out {removal.record}: {removal.reason}" for removal in self.rows.left_out]
-        lines += [f"left out {name}: too long" for name in self.encoded.too_long]
+        lines += left_out_lines(self.rows.left_out, self.encoded.too_long)
         return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
@@ -109,6 +114,7 @@ def plan_preference(
             fix="raise --set tune.preference.max_tokens",
         )
     selection = tuple(row for row in development.rows if row.id in aside)
+    enough_aside(selection, f"tune.{METHOD}")
     return PreferencePlan(
         project.file.seed if seed is None else seed, start, rows, encoded, selection, development,
     )  # fmt: skip

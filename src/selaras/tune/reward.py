@@ -20,7 +20,14 @@ from selaras.models.local_reward import open_reward
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import open_rewarder, place_of
 from selaras.template import PLAIN
-from selaras.tune.choose_pairs import EncodedPairs, PairRows, choose_pairs, encode_pairs, one_sided
+from selaras.tune.choose_pairs import (
+    EncodedPairs,
+    PairRows,
+    choose_pairs,
+    encode_pairs,
+    left_out_lines,
+    one_sided,
+)
 from selaras.tune.live import watch_words
 from selaras.tune.record import finish, new_tuning
 from selaras.tune.reward_page import render_reward
@@ -85,12 +92,7 @@ class RewardPlan:
             f"{len(self.encoded)} pairs ({labels}); {self.encoded.tokens} tokens an epoch; "
             f"{len(self.rows.aside)} pairs kept aside to choose by"
         ]
-        if self.rows.left_out:
-            reasons = [removal.reason for removal in self.rows.left_out]
-            told = ", ".join(f"{reasons.count(why)}: {why}" for why in sorted(set(reasons)))
-            lines.append(f"left out {told} ({_some([r.record for r in self.rows.left_out])})")
-        if self.too_long:
-            lines.append(f"left out {len(self.too_long)}: too long ({_some(self.too_long)})")
+        lines += left_out_lines(self.rows.left_out, self.too_long)
         return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
 
 
@@ -217,7 +219,3 @@ def _worth(scores: list[PairScore]) -> tuple[float, float]:
 def _point(scores: list[PairScore]) -> dict[str, float]:
     found = pair_figures(scores)
     return {"accuracy": found["accuracy"]["value"], "log_loss": found["calibration"]["log_loss"]}
-
-
-def _some(names: tuple[str, ...] | list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

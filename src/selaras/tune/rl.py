@@ -16,10 +16,18 @@ from selaras.core.errors import InputError, SelarasError
 from selaras.core.files import write_json
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
-from selaras.core.manifest import Manifest, hashes, new_manifest, with_key, write_manifest
+from selaras.core.manifest import (
+    Manifest,
+    hashes,
+    new_manifest,
+    newest,
+    with_key,
+    write_manifest,
+)
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import FILE, Project
 from selaras.core.rl import RLSettings
+from selaras.core.tuning import Tuning
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.evaluate import renderer
 from selaras.models.local_adapter import COMPLETE
@@ -38,6 +46,10 @@ from selaras.tune.rollouts import Render
 from selaras.tune.start import Start, starting_point
 
 OUT = "rl.json"
+# What RL takes of `tune`; the other settings are those of other trainings.
+_USED = {"model", "adapter", "chat_template", "rank", "layers", "targets", "selection_share", "rl"}
+# What a reader might expect it to take too.
+_UNUSED = ("method", "precision", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,20 @@ class Plan:
     development: Development
     memory: MemoryPlan
     settings: RLSettings
+    unused: tuple[str, ...] = ()
 
     @property
     def base(self) -> Path:
         """The folder of the base's weights."""
         return self.start.base
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know before it is trained."""
+        if not self.unused:
+            return self.start.notes
+        names = " and ".join(f"tune.{name}" for name in self.unused)
+        return (*self.start.notes, f"RL trains an adapter its own way and does not use {names}")
 
     @property
     def tokens(self) -> int:
@@ -77,7 +98,7 @@ class Plan:
             "most_tokens": self.tokens,
             "memory": self.memory.to_dict(),
             "variant": self.start.variant,
-            "notes": list(self.start.notes),
+            "notes": list(self.notes),
         }
 
     @property
@@ -90,7 +111,7 @@ class Plan:
             f"adversarial), {len(self.queries.watched)} more kept aside; {rl.steps} steps of "
             f"{rl.queries} x {rl.samples} responses, at most {self.tokens:,} tokens\n"
             f"memory, at most:\n{self.memory.text}"
-            + "".join(f"\nwarning: {note}" for note in self.start.notes)
+            + "".join(f"\nwarning: {note}" for note in self.notes)
         )
 
 
@@ -117,7 +138,9 @@ def plan_rl(
     memory = plan_memory(
         shape_of(start.base), settings, reward_models=1 + bool(settings.rl.held_aside_reward)
     )
-    return Plan(seed, start, found, development, memory, settings.rl)
+    default = Tuning()
+    unused = [name for name in _UNUSED if getattr(settings, name) != getattr(default, name)]
+    return Plan(seed, start, found, development, memory, settings.rl, tuple(unused))
 
 
 def tune_rl(
@@ -137,7 +160,7 @@ def tune_rl(
     if known := with_key(project.runs, "tune", key, "finished"):
         progress.say(f"RL: tuned already, read from {known.id}")
         return known
-    manifest = with_key(project.runs, "tune", key, "running") if resume else None
+    manifest = _unfinished(project, plan, key) if resume else None
     if manifest is None:
         manifest = _manifest(project, plan, key, rewarder, held_aside)
     folder = write_manifest(project.runs, manifest)
@@ -161,6 +184,14 @@ def tune_rl(
     write_manifest(project.runs, done)
     write_page(project, done)
     return done
+
+
+def _unfinished(project: Project, plan: Plan, key: str) -> Manifest | None:
+    """Return the run to go on with: one that was cut off, or that a full disk or memory ended."""
+    found = [with_key(project.runs, "tune", key, status) for status in ("running", "failed")]
+    last = newest([manifest for manifest in found if manifest])
+    again = {"status": "running", "finished": None, "notes": plan.notes}
+    return last and last.model_copy(update=again)
 
 
 def _rewarders(
@@ -191,7 +222,7 @@ def _key(
         side: [[row.fingerprint, [m.model_dump() for m in render(row)]] for row in own]
         for side, own in (("train", plan.queries.train), ("watched", plan.queries.watched))
     }
-    settings = project.file.tune.model_dump(mode="json")
+    settings = project.file.tune.model_dump(mode="json", include=_USED)
     rewards = [rewarder.identity, held_aside.identity if held_aside else None]
     return fingerprint(
         ["rl", weights_hash(plan.base), *plan.start.identity, plan.seed, settings, rewards, rows]
@@ -276,7 +307,7 @@ def _manifest(
             "recipe": plan.settings.algorithm,
             "model": settings.model,
             "weights": weights_hash(plan.base),
-            "settings": settings.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json", include=_USED),
             "variant": plan.start.variant,
             "chat_template": plan.start.chat_template,
             "rows": plan.queries.counts,
@@ -290,7 +321,7 @@ def _manifest(
         seed=plan.seed,
         policies=policies,
         parents=(*plan.start.parents, *parents),
-        notes=plan.start.notes,
+        notes=plan.notes,
         inputs=hashes(project.root, files),
         seal=plan.development.seal,
         stamp=DEVELOPMENT_FIGURES,

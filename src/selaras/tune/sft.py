@@ -26,7 +26,7 @@ from selaras.template import PLAIN
 from selaras.tune.choose_point import Point, best_point
 from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
 from selaras.tune.choosing import Selection, tried
-from selaras.tune.encode import Encoded, encode
+from selaras.tune.encode import Encoded, encode, some
 from selaras.tune.kept_answers import answered_by
 from selaras.tune.launched import Launch, train_launched
 from selaras.tune.live import watch_words
@@ -38,6 +38,12 @@ from selaras.tune.start import Start, starting_point
 from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
 
 CHECKPOINTS = "checkpoints"
+# Settings of other trainings, and those that the naive recipe does not use.
+_OTHERS = {"reward", "preference", "rl"}
+_GUARDS = {
+    "own_words", "recovery", "first_token_weight", "kl_coefficient", "kl_first_token_weight",
+    "scales", "minimum_look_alikes",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Plan:
         """The plan in a line."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.rows.counts.items())
         waiting = sum(removal.reason.startswith(WAITS) for removal in self.development.removed)
+        long = self.encoded.too_long
         return (
             f"{self.recipe}, seed {self.seed}, from {self.start.variant}: {kinds}; "
             + (f"{n} of them after a harmful beginning; " if (n := len(self.recovery.rows)) else "")
@@ -95,6 +102,8 @@ class Plan:
             + f"{len(self.rows.selection)} rows kept aside to choose by"
             + (f"; {waiting} drafts wait for review and are left out" if waiting else "")
             + "".join(f"\n  {n} {place}" for place, n in sorted(self.rows.went.items()))
+            + (f"\n  {len(long)} of them too long and left out: {some(long)}" if long else "")
+            + "".join(f"\nwarning: {note}" for note in self.notes)
         )
 
 
@@ -105,6 +114,8 @@ def plan_sft(
     """Return the plan of a tuning; raises InputError where rows are missing or wrong."""
     settings = project.file.tune
     seed = project.file.seed if seed is None else seed
+    for name in settings.use_cases:
+        project.use_case(name)
     development = open_development(project, progress)
     rows = mixed(project, choose_rows(development, recipe, settings, project.file.seed))
     start = starting_point(settings, place_of(project, progress))
@@ -145,7 +156,8 @@ def tune_sft(
     if launch and project.file.tune.kl_budget:
         raise InputError("a KL budget is held by one process only", field="tune.kl_budget",
                          fix="leave --accelerate or the budget out")  # fmt: skip
-    settings = project.file.tune.model_dump(mode="json")
+    unused = _OTHERS | (_GUARDS if plan.recipe == "naive" else set())
+    settings = project.file.tune.model_dump(mode="json", exclude=unused)
     # What is trained on, and all that choosing depends on: a row that was relabelled, or a use case
     # that renders it otherwise, makes another run.
     key = fingerprint(
@@ -164,10 +176,9 @@ def tune_sft(
     begun = time.monotonic()
     encoded, replaced = _targets(project, plan, folder, progress)
     probe = _probe(project, plan, folder, progress) if project.file.tune.kl_budget else None
-    training = Training(
-        plan.base, encoded, project.file.tune, plan.seed, folder / CHECKPOINTS,
-        _weights(project.file.tune, plan.recipe), plan.start.adapter,
-        project.file.tune.method == "full", probe, project.file.tune.kl_budget,
+    training = replace(
+        training_of(project, plan, encoded, folder / CHECKPOINTS),
+        probe=probe, kl_budget=project.file.tune.kl_budget,
     )  # fmt: skip
     checkpoints = epoch_checkpoints(training.folder, training.steps_per_epoch)
     if len(checkpoints) < project.file.tune.epochs:
@@ -188,6 +199,15 @@ def tune_sft(
             ],
         },
         _weight_files(folder, checkpoints),
+    )  # fmt: skip
+
+
+def training_of(project: Project, plan: Plan, rows: Encoded, folder: Path) -> Training[Encoded]:
+    """Return the training of a plan on rows, without what a budget on KL needs."""
+    settings = project.file.tune
+    return Training(
+        plan.base, rows, settings, plan.seed, folder, _weights(settings, plan.recipe),
+        plan.start.adapter, settings.method == "full",
     )  # fmt: skip
 
 

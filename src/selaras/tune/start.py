@@ -16,7 +16,7 @@ from selaras.models.chat_templates import read_chat_template
 from selaras.models.local_adapter import WHOLE, weights_file
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder, finished_tuning
-from selaras.models.local_torch import transformers
+from selaras.models.local_weights import load_tokenizer
 from selaras.models.names import Place
 
 Variant = Literal["pt", "it"]
@@ -50,7 +50,7 @@ def starting_point(settings: Tuning, place: Place) -> Start:
     without a chat template where none is given.
     """
     base = base_folder(settings.model, place)
-    tokenizer = _tokenizer(base)
+    tokenizer = load_tokenizer(base)
     variant = variant_of(settings.model, tokenizer)
     attached = None
     if settings.chat_template is not None:
@@ -108,7 +108,3 @@ def _adapter(settings: Tuning, place: Place) -> Path:
             field="tune.adapter", fix=f"--set tune.model={manifest.config.get('model')}",
         )  # fmt: skip
     return folder
-
-
-def _tokenizer(base: Path) -> Any:
-    return transformers.AutoTokenizer.from_pretrained(base, local_files_only=True)

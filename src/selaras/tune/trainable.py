@@ -73,12 +73,15 @@ def whole(base: Path, settings: LoraSettings) -> tuple[Any, Any, None]:
     `layers` at 1 the embeddings are trained as well.
     """
     model, tokenizer = load_weights(base, torch.float32)
-    if settings.layers < 1:
-        lowest = _lowest(model, settings.layers)
-        for name, weight in model.named_parameters():
-            found = _LAYER.search(name)
-            weight.requires_grad_(found is not None and int(found.group(1)) >= lowest)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(is_trained(name, model.config, settings.layers))
     return model, tokenizer, None
+
+
+def is_trained(name: str, config: Any, layers: float) -> bool:
+    """Return whether the weight of that name is trained where all weights are."""
+    found = _LAYER.search(name)
+    return layers == 1 or (found is not None and int(found.group(1)) >= _lowest(config, layers))
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def upper_linears(model: Any, share: float, targets: tuple[str, ...] = ()) -> li
     `targets` are the ends of names that are taken, all where none is given; raises InputError where
     they take no module.
     """
-    lowest = _lowest(model, share)
+    lowest = _lowest(model.config, share)
     linear = [
         name
         for name, module in model.named_modules()
@@ -121,6 +124,6 @@ def upper_linears(model: Any, share: float, targets: tuple[str, ...] = ()) -> li
     return taken
 
 
-def _lowest(model: Any, share: float) -> int:
-    count = int(getattr(model.config, "num_hidden_layers", 1))
+def _lowest(config: Any, share: float) -> int:
+    count = int(getattr(config, "num_hidden_layers", 1))
     return count - max(1, round(share * count))

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import os
 import shutil
 from collections.abc import Callable, Sized
 from contextlib import nullcontext
@@ -40,6 +41,8 @@ LOWER = (
     "{0}.batch_size, {0}.max_tokens or {0}.layers, or keep less with --set "
     "{0}.running.gradient_checkpointing=true"
 )
+# A full disk, a quota, a limit on a file's size: a library may keep the words and not the number.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -317,9 +320,9 @@ def training_error(error: Exception, lower: str) -> SelarasError:
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return SelarasError(f"out of memory: lower --set {lower}")
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
+    if getattr(error, "errno", None) in _NO_ROOM or any(os.strerror(n) in text for n in _NO_ROOM):
         return SelarasError(
-            "the disk is full, and a checkpoint could not be written: make room, and go on from "
-            "the last whole one with --resume"
+            "the disk is full, or a limit on it is reached, and a checkpoint could not be written: "
+            "make room, and go on from the last whole one with --resume"
         )
     return SelarasError(f"training stopped: {one_line(text, 300)}")

@@ -1,8 +1,8 @@
-"""Records of a data file, one after another: JSON Lines, JSON, CSV, TSV, Parquet, gzipped or not.
+"""Records of a data file: JSON Lines, JSON, CSV, TSV (gzipped or not), Parquet, YAML.
 
-Files are streamed: of a gigabyte of JSON Lines one line is in memory at a time. A broken record is
-yielded as the error that it is, and reading goes on behind it; only a file that cannot be read any
-further raises.
+The one reading of what others wrote: rows, suites, checks, labels. Files are streamed: of a
+gigabyte of JSON Lines one line is in memory at a time. A broken record is yielded as the error that
+it is, and reading goes on behind it; only a file that cannot be read any further raises.
 """
 
 import codecs
@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from selaras.core.errors import InputError, MissingExtraError, one_line
 from selaras.core.files import LONGEST_LINE, scan_lines
+from selaras.core.project import load_yaml
 
 Fields = Mapping[str, Any]
 Place = int
@@ -25,6 +26,8 @@ Scanned = Iterator[tuple[Place, Fields | InputError]]
 LARGEST_RATIO = 200
 MOST_COLUMNS = 4096
 LARGEST_OBJECT = 256 << 20
+# Names under which published objects keep their list of records.
+LISTS = ("examples", "data", "rows")
 _CHUNK = 1 << 20
 _BATCH = 1 << 12
 
@@ -54,6 +57,14 @@ def scan_records(path: Path) -> Scanned:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot be read ({reason})", path=path) from error
+
+
+def read_records(path: Path) -> Iterator[tuple[Place, Fields]]:
+    """Yield (place, fields) of each record; raises InputError at the first that is broken."""
+    for place, value in scan_records(path):
+        if isinstance(value, InputError):
+            raise value
+        yield place, value
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -117,10 +128,23 @@ def _json(source: IO[bytes], path: Path) -> Scanned:
 
 
 def _wrapped(text: "_Text", path: Path) -> Scanned:
-    whole = text.value(1, LARGEST_OBJECT)
-    lists = [value for value in whole.values() if isinstance(value, list)]
-    records = lists[0] if len(lists) == 1 else [whole]
-    for number, value in enumerate(records, 1):
+    yield from _listed(text.value(1, LARGEST_OBJECT), path)
+
+
+def _yaml(source: IO[bytes], path: Path) -> Scanned:  # noqa: ARG001
+    yield from _listed(load_yaml(path), path)
+
+
+def _listed(whole: Any, path: Path) -> Scanned:
+    """Yield the objects of a list, of an object's list, or the object itself."""
+    if isinstance(whole, Mapping):
+        lists = {name: value for name, value in whole.items() if isinstance(value, list)}
+        named = next((lists[name] for name in LISTS if name in lists), None)
+        only = next(iter(lists.values())) if len(lists) == 1 else [whole]
+        whole = only if named is None else named
+    if not isinstance(whole, list):
+        raise InputError("not a list of objects", path=path)
+    for number, value in enumerate(whole, 1):
         if isinstance(value, Mapping):
             yield number, value
         else:
@@ -249,4 +273,6 @@ READERS: dict[str, Callable[[IO[bytes], Path], Scanned]] = {
     ".json": _json,
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),
+    ".yaml": _yaml,
+    ".yml": _yaml,
 }

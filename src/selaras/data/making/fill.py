@@ -23,7 +23,7 @@ from selaras.data.development import text_vectors
 from selaras.data.finding import AuditInput
 from selaras.data.making.generate import Order
 from selaras.data.making.run import Generated, run_generation
-from selaras.data.rows import load_rows
+from selaras.data.rows import Rows
 from selaras.policy import load_policies
 
 DRAFT_AUDITS = ("hygiene", "diversity")
@@ -79,26 +79,31 @@ def fill(
     model: str,
     sampling: Sampling,
     order: Order,
+    known: Rows,
     *,
     max_calls: int | None = None,
     resume: bool = False,
     progress: Progress = SILENT,
 ) -> Filled:
-    """Write drafts for an order's cells, audit them, and return the coverage before and after."""
-    before = _given(project, load_rows(project).kept, progress)
-    generated = run_generation(project, order, model, sampling, max_calls=max_calls, resume=resume,
-                               progress=progress)  # fmt: skip
-    loaded = load_rows(project)
-    after = replace(before, rows=(*loaded.kept, *loaded.waiting))
+    """Write drafts for an order's cells, audit them, and return the coverage before and after.
+
+    `known` are the project's rows as they stand.
+    """
+    before = _given(project, known.kept, progress)
+    generated = run_generation(project, order, model, sampling, known, max_calls=max_calls,
+                               resume=resume, progress=progress)  # fmt: skip
+    # A run that was resumed may have written some of its drafts before it was cut off.
+    there = {row.id: row for row in (*known.waiting, *generated.made.rows)}
+    after = replace(before, rows=(*known.kept, *there.values()))
     drafts = replace(before, rows=generated.made.rows, reference=before.rows)
     chosen = {name: resolve(AUDITS[name]) for name in DRAFT_AUDITS if drafts.rows}
     report = run_audits(drafts, chosen)
     return Filled(generated, report, coverage(before), coverage(after))
 
 
-def grid(project: Project) -> Coverage:
-    """Return the coverage of the project's rows as they stand, drafts apart."""
-    return coverage(_given(project, load_rows(project).kept, SILENT))
+def grid(project: Project, rows: Sequence[Query]) -> Coverage:
+    """Return the coverage of a project's rows."""
+    return coverage(_given(project, rows, SILENT))
 
 
 def _given(project: Project, rows: Sequence[Query], progress: Progress) -> AuditInput:

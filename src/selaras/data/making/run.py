@@ -16,7 +16,7 @@ from selaras.core.project import Project
 from selaras.core.system import Sampling
 from selaras.data.making.generate import Made, Order, generate, planned
 from selaras.data.making.writer import Writer
-from selaras.data.rows import dump_row, load_rows, read_rows
+from selaras.data.rows import Rows, dump_row, read_rows
 from selaras.models.names import open_model, place_of
 from selaras.policy import load_policies
 
@@ -36,6 +36,7 @@ def run_generation(
     order: Order,
     model: str,
     sampling: Sampling,
+    known: Rows,
     *,
     max_calls: int | None = None,
     resume: bool = False,
@@ -43,8 +44,8 @@ def run_generation(
 ) -> Generated:
     """Write an order's drafts and return the run; with `resume` an unfinished one goes on.
 
-    Drafts are appended to `data/drafts.jsonl`, where they wait for review. Raises InputError for an
-    order that cannot be written, CallsSpentError at the budget.
+    Drafts are appended to `data/drafts.jsonl`, where they wait for review; none repeats a row of
+    `known`. Raises InputError for an order that cannot be written, CallsSpentError at the budget.
     """
     policies = load_policies(project)
     if not planned(project, policies, order):
@@ -62,7 +63,7 @@ def run_generation(
     journal = Journal(project.runs / manifest.id / "journal.jsonl")
     writer = Writer(open_model(model, place_of(project, progress)), journal, sampling,
                     max_calls, progress)  # fmt: skip
-    made = generate(project, policies, order, load_rows(project), writer)
+    made = generate(project, policies, order, known, writer)
     journal.sync()
     path = project.root / DRAFTS
     there = {row.id for row in read_rows([path])[0]} if path.exists() else set()
