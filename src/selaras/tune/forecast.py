@@ -222,9 +222,7 @@ def _answers(plan: Plan, project: Project, speed: Speed, opening: float) -> floa
 
 def _answered(rows: int, tokens: int, prompt: float, speed: Speed) -> float:
     """Return the seconds that answering rows takes, of prompts of `prompt` tokens on average."""
-    # A batch takes as many steps as its longest answer, however few rows it has.
-    batches = -(-rows // WIDE_BATCH)
-    return rows * prompt / speed.read + batches * WIDE_BATCH * tokens / speed.generated
+    return rows * (prompt / speed.read + tokens / speed.generated)
 
 
 class _Clock:
