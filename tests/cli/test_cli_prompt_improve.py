@@ -171,6 +171,8 @@ def test_findings_are_linted_and_decided_on_one_by_one(project) -> None:
     assert "it stays: nothing is proposed" in done.output
     assert "+You help in the house. Refuse only poison. Be quick." in done.output
     assert "mends 0 and breaks 0 of 1 rows" in done.output
+    first = history(path)[0].version
+    assert f"--parent {path.parent / 'versions' / first}.prompt" in done.output
     now = load_prompt(path)
     assert "You help in the house. Refuse only poison. Be quick." in now.body
     assert now.front.selaras.examples.rows == ()

@@ -24,7 +24,7 @@ from selaras.debug import (
 from selaras.debug.design import foldover, unseen
 from selaras.debug.faithfulness import spearman
 from selaras.debug.forward import _kept, _plain, chunks_of
-from selaras.debug.gradient import embeddings, gradients
+from selaras.debug.gradient import _through, _TokenLogP, embeddings, gradients
 from selaras.debug.integrated import baseline
 from selaras.debug.leave_one_out import joint_loss, one_out
 from selaras.debug.probe import Cost, Rows, identity_of, prepared, values
@@ -182,6 +182,23 @@ def test_a_new_target_is_a_refit_without_a_forward(model, tmp_path: Path) -> Non
     assert (again.forwards, again.scores) == (0, first.scores)
 
 
+def test_a_large_vocabulary_costs_no_precision() -> None:
+    logits = torch.randn(3, 60_000, generator=torch.Generator().manual_seed(0)) * 4
+    ids, weights = torch.tensor([5, 59_999, 0]), torch.tensor([1.0, -2.0, 0.5]).double()
+    found = []
+    for each in (logits, logits.double()):
+        leaf = each.requires_grad_(True)
+        logp = _TokenLogP.apply(leaf, ids)
+        found.append((logp, *torch.autograd.grad((logp * weights).sum(), leaf)))
+    exact = logits.detach().double().log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+    assert torch.allclose(found[0][0], exact, rtol=0, atol=1e-9)
+    assert torch.allclose(found[0][1].double(), found[1][1], rtol=0, atol=1e-7)
+    # Where words share a large component their weighted sum all but cancels.
+    upstream, weight = found[0][1], 100 + torch.randn(60_000, 8)
+    through, wanted = _through(upstream, weight), upstream.double() @ weight.double()
+    assert torch.allclose(through.double(), wanted, rtol=1e-6, atol=1e-7)
+
+
 def test_gradients_match_finite_differences(model) -> None:
     was = model.model
     model.model = was.double()
@@ -194,7 +211,7 @@ def test_gradients_match_finite_differences(model) -> None:
         )
         step = 1e-5
         up, down = (gradients(probe, at + sign * step * direction)[1] for sign in (1, -1))
-        # log_softmax runs in float32 whatever the model's precision: 1e-3 is what is left.
+        # The norms run in float32 whatever the model's precision: 1e-3 is what is left.
         assert float((gradient * direction).sum()) == pytest.approx(
             (up - down) / (2 * step), rel=2e-2
         )

@@ -51,9 +51,12 @@ def by_template(
 
 def walk_findings(session: "Session", found: "Sequence[Finding]", rows: "Sequence[Query]") -> None:
     """Decide on every finding that asks for a change: proposed, gated, tried on rows, accepted."""
+    from selaras.core.files import read_text
     from selaras.prompt.lint_findings import SAID
     from selaras.prompt.measured import changes_for
+    from selaras.template.versions import content_hash
 
+    begun, before = session.template, content_hash(read_text(session.path))
     for number, finding in enumerate(found, 1):
         said = SAID[finding.finding][1]
         typer.echo(f"\n--- {number}/{len(found)}  this part {said}:")
@@ -67,6 +70,10 @@ def walk_findings(session: "Session", found: "Sequence[Finding]", rows: "Sequenc
             break
         # Later findings were measured with this part as it was: they are tried all the same.
         session = after
+    if session.template is not begun:
+        say("what is left was measured with the old parts: selaras debug --rows measures it again")
+        parent = session.path.parent / "versions" / f"{before}.prompt"
+        say(f"next: selaras prompt prove {session.path} --parent {parent}")
 
 
 def _decide(

@@ -5,9 +5,14 @@ salience computes (Tenney et al. 2024, arXiv:2404.07498; Simonyan et al. 2014; D
 except that LIT takes the gradient of the loss, so that its grad-dot-input has the other sign. L2
 norms are not additive over target tokens and have no sign; grad-dot-input's sign has been found to
 say little (see docs/debug.md): neither is called support or opposition.
+
+The vocabulary's softmax and the way back through its projection are summed up in float64: sums over
+50,000 words, nearly cancelling where a token is all but certain, are what float32 rounds most. All
+else is float32, in one backward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,8 @@ from selaras.debug.segments import Segment
 from selaras.debug.settings import Settings
 from selaras.debug.target import Array, Target
 from selaras.models.local_torch import torch
+
+BLOCK = 16_384  # words of the vocabulary whose weights are held in float64 at once
 
 
 def gradient_l2(probe: Probe, segments: Sequence[Segment], settings: Settings) -> Array:  # noqa: ARG001
@@ -50,10 +57,11 @@ def embeddings(probe: LocalProbe) -> Any:
 def gradients(probe: LocalProbe, embedded: Any) -> tuple[Any, float]:
     """Return (gradient of f by the prompt's embeddings, f) at some embeddings of the prompt."""
     leaf = embedded.detach().clone().requires_grad_(True)
-    with torch.enable_grad():
-        logp = [_token_logp(probe.model.model, leaf, r.ids) for r in probe.target.responses]
+    model = probe.model.model
+    with torch.enable_grad(), _projections(model) as seen:
+        logp = [_token_logp(model, leaf, r.ids) for r in probe.target.responses]
         objective = torch_value(probe.target, logp)
-        (gradient,) = torch.autograd.grad(objective, leaf)
+        gradient = _backward(objective, leaf, seen, model.get_output_embeddings())
     probe.cost.forwards += len(logp)
     probe.cost.backwards += 1
     return gradient.detach(), float(objective.detach())
@@ -72,6 +80,63 @@ def summed(tokens: Array, segments: Sequence[Segment]) -> Array:
     return np.array([tokens[list(segment.tokens)].sum() for segment in segments])
 
 
+@contextmanager
+def _projections(model: Any) -> Iterator[list[tuple[Any, Any]]]:
+    """Note what goes into the vocabulary's projection and comes out, where it is a plain one."""
+    head, seen = model.get_output_embeddings(), list[tuple[Any, Any]]()
+    if type(head) is not torch.nn.Linear:
+        yield seen
+        return
+    hook = head.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def _backward(objective: Any, leaf: Any, seen: Sequence[tuple[Any, Any]], head: Any) -> Any:
+    """Return the gradient by the leaf: to the projections, through them in float64, and on."""
+    if not seen:
+        (gradient,) = torch.autograd.grad(objective, leaf)
+        return gradient
+    upstream = torch.autograd.grad(objective, [out for _, out in seen])
+    inner = [_through(each, head.weight) for each in upstream]
+    (gradient,) = torch.autograd.grad([given for given, _ in seen], leaf, inner)
+    return gradient
+
+
+def _through(upstream: Any, weight: Any) -> Any:
+    """Return upstream @ weight, summed up in float64."""
+    total: Any = 0.0
+    for start in range(0, len(weight), BLOCK):
+        part = slice(start, start + BLOCK)
+        total = total + upstream[..., part].double() @ weight[part].double()
+    return total.to(upstream.dtype)
+
+
+class _TokenLogP(torch.autograd.Function):  # type: ignore[misc]
+    """Log-probabilities of tokens from logits (tokens, vocabulary), summed up in float64.
+
+    Token by token, so that no second copy of the logits is made.
+    """
+
+    @staticmethod
+    def forward(context: Any, logits: Any, ids: Any) -> Any:
+        total = torch.stack([each.double().logsumexp(-1) for each in logits])
+        context.save_for_backward(logits, ids, total)
+        return logits.gather(-1, ids[:, None])[:, 0].double() - total
+
+    @staticmethod
+    def backward(context: Any, upstream: Any) -> tuple[Any, None]:
+        logits, ids, total = context.saved_tensors
+        gradient = torch.empty_like(logits)
+        for place, token in enumerate(ids):
+            chances = (logits[place].double() - total[place]).exp_()
+            chances[token] -= 1
+            gradient[place] = chances.mul_(-upstream[place])
+        return gradient, None
+
+
 def _token_logp(model: Any, prompt: Any, response: Sequence[int]) -> Any:
     ids = torch.tensor(list(response), device=prompt.device)
     after = model.get_input_embeddings()(ids[:-1]).detach()
@@ -80,7 +145,7 @@ def _token_logp(model: Any, prompt: Any, response: Sequence[int]) -> Any:
         logits_to_keep=len(response),
         use_cache=False,
     )
-    return out.logits[0].float().log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+    return _TokenLogP.apply(out.logits[0], ids)
 
 
 def with_gradients(probe: Probe) -> LocalProbe:
