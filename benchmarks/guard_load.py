@@ -8,6 +8,8 @@ costs), ours with rules, ours with rules and the classifier over static embeddin
 that install without a hub, with the guardrail nearest to rules that they have. All take turns on
 the same cores. `added` is the difference of medians (p50) and of 99th percentiles from `direct`
 in the same turn; `cpu_ms` is the CPU of the proxy alone, which a busy machine hardly changes.
+Every turn is said on the error stream, and FILE holds what was measured so far: a run that was cut
+shows what it has, under `"unfinished"`.
 
 What this leaves out: TLS, real networks, and models, whose time is a hundred times all of this.
 """
@@ -27,7 +29,20 @@ from pathlib import Path
 from typing import Any
 
 from guard_client import Client, at_rate, process, upstream
-from measure import ROOT, alternating, arguments, finish, peer, peers_option, pin, report, versions
+from measure import (
+    ROOT,
+    alternating,
+    arguments,
+    finish,
+    peer,
+    peers_option,
+    pin,
+    report,
+    say,
+    versions,
+)
+
+from selaras.core.files import write_json
 
 SECONDS, QUICK_SECONDS = 5.0, 2.0
 TURNS, QUICK_TURNS = 3, 1
@@ -110,13 +125,19 @@ def main() -> int:
     peers_option(parser)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     options = parser.parse_args()
-    rows, left_out = measured(options)
-    used = versions("starlette", "uvicorn", "httpx")
-    return finish(options, report(rows, used, left_out=left_out, rate=options.rate), shown)
+    result: dict[str, Any] = {}
+    for result in measured(options):
+        if options.out:
+            write_json(options.out, result)
+    return finish(options, result, shown)
 
 
-def measured(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row for each way and kind of answer, and what was left out with the reason."""
+def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the result after every turn: a row for each way and kind of answer.
+
+    The last one is whole; `unfinished` counts the turns that the others lack.
+    """
+    used, turns = versions("starlette", "uvicorn", "httpx"), QUICK_TURNS if options.quick else TURNS
     count = round(options.rate * (QUICK_SECONDS if options.quick else SECONDS))
     with tempfile.TemporaryDirectory() as name, upstream() as port:
         folder, url = Path(name), f"http://127.0.0.1:{port}"
@@ -124,19 +145,23 @@ def measured(options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[st
         with contextlib.ExitStack() as running:
             served: dict[str, tuple[int, int]] = {"direct": (port, 0)}
             for way, start in ways.items():
+                say(f"{way}: starts")
                 try:
                     served[way] = running.enter_context(start())
                 except RuntimeError as error:
                     left_out.append(f"{way}: {error}")
+                    say(f"left out: {left_out[-1]}")
             found: dict[tuple[str, bool], list[dict[str, float]]] = {}
-            for stream in (False, True):
-                for way in alternating(list(served), QUICK_TURNS if options.quick else TURNS):
-                    figures = asyncio.run(
-                        latency(*served[way], count=count, rate=options.rate, stream=stream)
-                    )
-                    found.setdefault((way, stream), []).append(figures)
-            rows = [summed(way, stream, found) for way, stream in found]
-    return rows, left_out
+            asked = [(way, s) for s in (False, True) for way in alternating(list(served), turns)]
+            for done, (way, stream) in enumerate(asked, start=1):
+                figures = asyncio.run(
+                    latency(*served[way], count=count, rate=options.rate, stream=stream)
+                )
+                found.setdefault((way, stream), []).append(figures)
+                rows = [summed(*key, found) for key in found]
+                say(f"{done} of {len(asked)}: {line_of(summed(way, stream, found))}")
+                more = {"unfinished": len(asked) - done} if done < len(asked) else {}
+                yield report(rows, used, left_out=left_out, rate=options.rate, **more)
 
 
 async def latency(port: int, pid: int, count: int, rate: float, stream: bool) -> dict[str, float]:
@@ -160,7 +185,8 @@ def summed(way: str, stream: bool, found: dict[Any, list[dict[str, float]]]) -> 
     for figure in ("p50_ms", "p99_ms", "cpu_ms"):
         row[figure] = round(statistics.median(turn[figure] for turn in own), 2)
     for figure in ("p50_ms", "p99_ms"):
-        added = [mine[figure] - less[figure] for mine, less in zip(own, floor, strict=True)]
+        # In mid-run one of the two may be a turn ahead.
+        added = [mine[figure] - less[figure] for mine, less in zip(own, floor, strict=False)]
         row[f"added_{figure}"] = round(statistics.median(added), 2)
         row[f"added_{figure}_range"] = [round(min(added), 2), round(max(added), 2)]
     return row
@@ -172,14 +198,19 @@ def shown(result: dict[str, Any]) -> str:
              f"{'way':<36}{'answer':<9}{'p50':>8}{'p99':>8}{'added p50':>11}{'[range]':>16}"
              f"{'added p99':>11}{'[range]':>18}{'CPU ms':>8}{'failed':>8}"]  # fmt: skip
     for row in result["rows"]:
-        lines.append(
-            f"{row['name']:<36}{'stream' if row['stream'] else 'whole':<9}{row['p50_ms']:>8.2f}"
-            f"{row['p99_ms']:>8.2f}{row['added_p50_ms']:>11.2f}"
-            f"{row['added_p50_ms_range']!s:>16}{row['added_p99_ms']:>11.2f}"
-            f"{row['added_p99_ms_range']!s:>18}{row['cpu_ms']:>8.2f}"
-            f"{row['failed']:>8.0f}"
-        )
+        lines.append(line_of(row))
     return "\n".join([*lines, *(f"left out: {reason}" for reason in result["left_out"])])
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """Return a row's line of the table."""
+    return (
+        f"{row['name']:<36}{'stream' if row['stream'] else 'whole':<9}{row['p50_ms']:>8.2f}"
+        f"{row['p99_ms']:>8.2f}{row['added_p50_ms']:>11.2f}"
+        f"{row['added_p50_ms_range']!s:>16}{row['added_p99_ms']:>11.2f}"
+        f"{row['added_p99_ms_range']!s:>18}{row['cpu_ms']:>8.2f}"
+        f"{row['failed']:>8.0f}"
+    )
 
 
 Starter = Callable[[], contextlib.AbstractContextManager[tuple[int, int]]]

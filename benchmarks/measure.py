@@ -19,6 +19,7 @@ import platform
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import venv
@@ -86,6 +87,12 @@ def finish(options: argparse.Namespace, result: Row, shown: Callable[[Row], str]
         write_json(options.out, result)
     print(json.dumps(result, indent=2) if options.json else shown(result))
     return 0
+
+
+def say(line: str) -> None:
+    """Say a line on the error stream, as each thing is done."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def timed(call: Callable[[], Value]) -> tuple[dict[str, float], Value]:

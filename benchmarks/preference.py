@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measure import arguments, finish, report, versions
+from measure import arguments, finish, report, say, versions
 
 from selaras.core.manifest import Manifest
 from selaras.core.progress import SILENT
@@ -145,11 +145,6 @@ def dominates(one: Spot, other: Spot) -> bool:
         for spot in (one, other)
     )
     return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
-
-
-def say(line: str) -> None:
-    """Say a line on the error stream, as each thing is done."""
-    sys.stderr.write(f"{line}\n")
 
 
 def shown(found: dict[str, Any]) -> str:
