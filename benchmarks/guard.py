@@ -73,10 +73,11 @@ class Work:
 
     def once(self, key: str, make: Any) -> dict[str, Any]:
         """Return what was made under the key, or make it now and keep it."""
-        known = self.journal.get(key) if self.journal else None
+        known = None if self.journal is None else self.journal.get(key)
         if known is None:
             known = make()
-            if self.journal:
+            # An empty journal is false.
+            if self.journal is not None:
                 self.journal.add(key, known)
             print(f"done: {key}", file=sys.stderr)
         return dict(known)
