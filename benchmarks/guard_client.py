@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from guard_upstream import STREAMED, WHOLE
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -82,21 +84,34 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     await reader.readexactly(2)
 
 
+def said(body: bytes, stream: bool) -> str:
+    """Return the text of an answer; empty where it is an error."""
+    lines = body.split(b"\n") if stream else [b"data:" + body]
+    text = ""
+    for line in lines:
+        if line.startswith(b"data:") and line.strip() != b"data: [DONE]":
+            for choice in json.loads(line[5:]).get("choices") or ():
+                text += choice["delta" if stream else "message"].get("content") or ""
+    return text
+
+
 async def at_rate(
     client: Client, count: int, rate: float, contents: Sequence[str], stream: bool
 ) -> list[float]:
     """Return the seconds that each of `count` requests took, sent at a rate whatever comes back.
 
     Time is counted from when a request was due, so that a queue is not hidden. A request whose
-    connection broke has no time.
+    connection broke, or that was not answered with the upstream's whole text, has no time.
     """
     begun, found = time.perf_counter() + 0.05, []
 
     async def one(number: int) -> None:
         due = begun + number / rate
         with contextlib.suppress(OSError, EOFError):
-            await client.ask(contents[number % len(contents)], stream)
-            found.append(time.perf_counter() - due)
+            body = await client.ask(contents[number % len(contents)], stream)
+            took = time.perf_counter() - due
+            if said(body, stream) == (STREAMED if stream else WHOLE):
+                found.append(took)
 
     tasks = []
     for number in range(count):

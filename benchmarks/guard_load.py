@@ -46,6 +46,8 @@ from selaras.core.files import write_json
 
 SECONDS, QUICK_SECONDS = 5.0, 2.0
 TURNS, QUICK_TURNS = 3, 1
+# Seconds that a request counts as having taken where its whole answer never came.
+UNANSWERED = 60.0
 QUESTIONS = [f"How do I get {what} out of a {where} without damage?"
              for what in ("wine", "ink", "mould", "rust", "glue")
              for where in ("carpet", "shirt", "wall", "pan")]  # fmt: skip
@@ -115,7 +117,7 @@ rails:
       input: {{patterns: ["how (to|do i|can i) (build|make) (nerve gas|a pipe bomb)"]}}
       output: {{patterns: ["nerve gas", "pipe bomb"]}}
   input: {{flows: [regex check input]}}
-  output: {{flows: [regex check output]}}
+  output: {{flows: [regex check output], streaming: {{enabled: True}}}}
 """
 
 
@@ -171,7 +173,7 @@ async def latency(port: int, pid: int, count: int, rate: float, stream: bool) ->
     before = cpu_seconds(pid)
     took = await at_rate(client, count, rate, QUESTIONS, stream)
     client.close()
-    cuts = statistics.quantiles(took, n=100)
+    cuts = statistics.quantiles(took + [UNANSWERED] * (count - len(took)), n=100)
     return {"failed": float(count - len(took)),
             "p50_ms": cuts[49] * 1e3, "p99_ms": cuts[98] * 1e3,
             "cpu_ms": (cpu_seconds(pid) - before) / count * 1e3}  # fmt: skip

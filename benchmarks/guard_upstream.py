@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 WORDS = "the rain had stopped before anyone in the old house woke up and went down to see"
+# What is said where nothing goes wrong.
+WHOLE, STREAMED = "Yes, it is.", "Yes, it is. " * 12
 FAULTS = ("clean", "plain", "split", "disguised", "cut", "malformed", "fields", "choices", "calls",
           "error", "reset", "garbage")  # fmt: skip
 
@@ -46,7 +48,7 @@ def text_of(order: dict[str, Any]) -> str:
 
 def answer(order: dict[str, Any]) -> bytes:
     """Return the whole answer to a request that is not streamed, headers included."""
-    do, text = order.get("do"), text_of(order) if "do" in order else "Yes, it is."
+    do, text = order.get("do"), text_of(order) if "do" in order else WHOLE
     plant = order.get("plant", "")
     if do == "error":
         return packed(json.dumps({"error": {"message": plant, "code": plant}}).encode(), 400)
@@ -83,7 +85,7 @@ def chunk(delta: Any, finish: str | None = None, **more: Any) -> bytes:
 def stream(order: dict[str, Any]) -> list[bytes]:
     """Return the pieces of a streamed answer after its headers; None at the end is a reset."""
     draw = random.Random(order.get("seed", 0))
-    do, text = order.get("do"), text_of(order) if "do" in order else "Yes, it is. " * 12
+    do, text = order.get("do"), text_of(order) if "do" in order else STREAMED
     step = 1 if do == "split" else draw.randint(1, 40)
     parts = [text[i : i + step] for i in range(0, len(text), step)]
     events = [chunk({"content": part}) for part in parts]
