@@ -12,6 +12,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from selaras.stats import Interval, clopper_pearson, clustered_wilson, wilson
 from selaras.stats._clusters import cluster_sums, robust_variance
+from selaras.stats._repeated import repeated_bounds
+from selaras.stats.intervals import score_bounds
 
 quick = settings(max_examples=100, deadline=None, database=None)
 levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99])
@@ -157,6 +159,32 @@ def test_one_cluster_counts_as_one_row() -> None:
     interval = clustered_wilson([True, False] * 50, ["only"] * 100)
     assert interval == Interval(0.5, interval.low, interval.high, 100, "clustered-wilson")
     assert interval.high - interval.low > 0.85
+
+
+def test_one_hit_among_rows_of_which_two_are_twins_is_not_drowned() -> None:
+    """The design effect of a single hit is noise: the limits once were .1 % and 30 %."""
+    outcomes = [True] + [False] * 49
+    plain = wilson(1, 50)
+    for labels in ([*range(49), 48], [*range(49), 0]):
+        interval = clustered_wilson(outcomes, labels)
+        assert 0 < interval.low < plain.low
+        assert plain.high <= interval.high < 0.11
+
+
+@quick
+@given(rows, levels)
+def test_noise_makes_no_limits_wider_than_clusters_of_one_mind(
+    data: list[tuple[bool, int]], confidence: float
+) -> None:
+    outcomes, labels = [row[0] for row in data], [row[1] for row in data]
+    n, hits = len(outcomes), sum(outcomes)
+    sizes = [group.size for group in cluster_sums(outcomes, labels)]
+    interval = clustered_wilson(outcomes, labels, confidence)
+    kish = n * n / sum(size * size for size in sizes)
+    worst, plain = repeated_bounds(hits, hits, sizes, confidence), wilson(hits, n, confidence)
+    score = score_bounds(hits / n, kish, confidence)
+    assert interval.low >= min(worst[0], plain.low, score[0]) - 1e-9
+    assert interval.high <= max(worst[1], plain.high, score[1]) + 1e-9
 
 
 def test_row_order_and_label_type_do_not_matter() -> None:

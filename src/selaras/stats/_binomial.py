@@ -44,3 +44,15 @@ def upper_tail(k: int, n: int, p: float) -> float:
         if term < 1e-17 * total:
             break
     return min(1.0, math.exp(log_first) * total)
+
+
+def exact_lower(hits: int, n: int, tail: float) -> float:
+    """Return the p at which P(X >= hits) = tail, for a tail under 1/2; 0 for no hits."""
+    if hits == 0:
+        return 0.0
+    # At hits / n the mean is hits, hence the median too, and the tail at least 1/2.
+    low, high = 0.0, hits / n
+    while high - low > 1e-13 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if upper_tail(hits, n, middle) < tail else (low, middle)
+    return (low + high) / 2

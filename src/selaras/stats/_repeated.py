@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from selaras.stats._binomial import exact_lower
 from selaras.stats._quantiles import two_sided_z
-from selaras.stats.intervals import clopper_pearson
 
 STEPS = 50
 # The transform's rounding error, far under any tail that is asked for.
@@ -51,8 +51,9 @@ def repeated_bounds(
     two_sided_z(confidence)  # refuses what is no level
     tail, n, size = (1 - confidence) / 2, sum(sizes), sizes[0]
     if set(sizes) == {size}:
-        low = clopper_pearson(fewest // size, n // size, confidence).low
-        return low, clopper_pearson(-(-most // size), n // size, confidence).high
+        clusters = n // size
+        low = exact_lower(fewest // size, clusters, tail)
+        return low, 1 - exact_lower(clusters + -most // size, clusters, tail)
     chances = distribution(sizes)
     sums = _reachable(sizes)
     above = next(k for k in range(most, n + 1) if sums >> k & 1)
