@@ -88,6 +88,10 @@ def test_an_improvement_is_proven_once_on_the_sealed_rows_and_the_looks_are_kept
     compliance = next(c for c in proof.comparisons if c.figure == "compliance_rate")
     assert compliance.paired.difference == 1.0
     assert {c.figure for c in proof.attacked} >= {"compliance_rate"}
+    # Nothing was over-refused by either: what may still be lost is the interval's upper end.
+    over = next(c.paired for c in proof.comparisons if c.figure == "over_refusal_rate")
+    assert proof.to_dict()["may_be_worse"] == {"over_refusal_rate": over.high}
+    assert over.high > 0
     assert len(looks_at(project, read_seal(project))) == proof.looks == 2
     again = proven(project, "careful.prompt")
     assert (again.looks, again.child.manifest.id) == (2, proof.child.manifest.id)

@@ -187,6 +187,8 @@ def _figures(candidate: "Candidate") -> str:
 
 
 def _show_proof(proof: "Proof") -> None:
+    from selaras.prompt.proof import may_be_worse
+
     typer.echo(f"held-out figures, {len(proof.child.judged)} sealed rows, {proof.looks} Systems "
                "have looked")  # fmt: skip
     for title, comparisons in (("", proof.comparisons), ("under attack", proof.attacked)):
@@ -198,6 +200,9 @@ def _show_proof(proof: "Proof") -> None:
         typer.echo(f"{proof.unpaired} rows were answered by one of the two only, and say nothing: "
                    "ask them again with --retry-errors")  # fmt: skip
     typer.echo(f"verdict: {proof.verdict}")
+    if proof.verdict == "improved" and (losses := may_be_worse(proof.comparisons)):
+        said = ", ".join(f"{figure} by {100 * loss:.1f} points" for figure, loss in losses.items())
+        typer.echo(f"not excluded by these rows: worse in {said}")
 
 
 def _compared(comparison: "Comparison") -> str:

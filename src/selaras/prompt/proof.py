@@ -66,6 +66,7 @@ class Proof:
             "under_attack": [comparison.to_dict() for comparison in self.attacked],
             "looks": self.looks,
             "unpaired": self.unpaired,
+            "may_be_worse": may_be_worse(self.comparisons),
         }
 
 
@@ -144,6 +145,20 @@ def verdict_on(comparisons: Sequence[Comparison]) -> str:
     if not signs:
         return "no significant difference"
     return "mixed" if len(signs) > 1 else "improved" if signs == {1} else "worse"
+
+
+def may_be_worse(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """Return how much worse each tied figure may be, as a share, by its interval.
+
+    Parts of a figure (`over_refusal_rate.ordinary`) are left out: their intervals are wide.
+    """
+    worst = {
+        comparison.figure: max(-sign * comparison.paired.low, -sign * comparison.paired.high)
+        for comparison in comparisons
+        if comparison.tied and "." not in comparison.figure
+        for sign in (_sign(comparison.figure),)
+    }
+    return {figure: loss for figure, loss in worst.items() if loss > 0}
 
 
 def _sign(figure: str) -> int:
