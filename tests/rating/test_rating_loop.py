@@ -99,7 +99,9 @@ def test_small_groups_appear_nowhere(one: Store) -> None:
 
 
 def test_rater_quality_finds_the_careless(one: Store) -> None:
-    spec = make_batch(one, [*harm_items(40), *gold_items(12)], overlap=3, gold=0.2, repeats=0.2)
+    # Everybody is faster than a minute, on however slow a machine.
+    spec = make_batch(one, [*harm_items(40), *gold_items(12)], overlap=3, gold=0.2, repeats=0.2,
+                      minimum_seconds=60)  # fmt: skip
     opinions(one, spec, {"ana": {"": "unsafe"}, "budi": {"": "unsafe"}, "citra": {"": "safe"}})
     with one.reading() as connection:
         found = {rater.pseudonym: rater for rater in rater_quality(connection, "b")}

@@ -45,8 +45,9 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self, *, once: bool = False) -> "Iterator[Connection]":
-        """Yield a connection to one consistent state; nothing is written.
+        """Yield a connection; nothing is written.
 
+        On SQLite all statements see one state, on PostgreSQL each what was committed before it.
         `once` says that there is a single statement, which needs no transaction around it.
         """
         with _translated(), self.engine.connect() as connection:
