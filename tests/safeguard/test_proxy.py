@@ -14,10 +14,12 @@ import uvicorn
 from serving import GUARD, PLANT, Server, asked, asking, chunk, completion, events, said
 
 from selaras.core.errors import InputError
+from selaras.models.remote_address import Address
 from selaras.safeguard import Wording
 from selaras.safeguard.proxy import Doors, proxy
 from selaras.safeguard.routes import RouteSpec, ServeSpec, open_paths
 from selaras.safeguard.serve import Place, _listening
+from selaras.safeguard.upstream import _proxy_of
 
 KEY = "sk-secret-of-the-client"
 
@@ -210,3 +212,20 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
             return int(await found)
 
     assert asyncio.run(accepted())
+
+
+def test_the_environment_names_a_proxy_for_other_machines_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    far, near = Address("https://api.example.org/v1"), Address("http://127.0.0.1:8088/v1")
+    assert _proxy_of(far) is None
+    monkeypatch.setenv("ALL_PROXY", "http://every.example.org:3128")
+    assert _proxy_of(far) == "http://every.example.org:3128"
+    monkeypatch.setenv("HTTPS_PROXY", "http://own.example.org:3128")
+    assert _proxy_of(far) == "http://own.example.org:3128"
+    assert _proxy_of(near) is None
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    assert _proxy_of(far) is None

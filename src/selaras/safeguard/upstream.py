@@ -134,7 +134,8 @@ def _proxy_of(address: Address) -> str | None:
     """Return the proxy that the environment names for an address; none for this machine."""
     if address.loopback or proxy_bypass(address.host):
         return None
-    return getproxies().get(urlsplit(address.base_url).scheme)
+    named = getproxies()
+    return named.get(urlsplit(address.base_url).scheme) or named.get("all")
 
 
 def fault(what: str, status: int = 502) -> RefusedError:
