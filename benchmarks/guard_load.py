@@ -139,7 +139,8 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
     The last one is whole; `unfinished` counts the turns that the others lack.
     """
-    used, turns = versions("starlette", "uvicorn", "httpx"), QUICK_TURNS if options.quick else TURNS
+    used = versions("starlette", "uvicorn", "aiohttp", "httpx")
+    turns = QUICK_TURNS if options.quick else TURNS
     count = round(options.rate * (QUICK_SECONDS if options.quick else SECONDS))
     with tempfile.TemporaryDirectory() as name, upstream() as port:
         folder, url = Path(name), f"http://127.0.0.1:{port}"

@@ -31,15 +31,10 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("width", [390, 900])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_loads_nothing(browser: Any, page_file: Path, width: int, scheme: Any) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    asked, said = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.goto(page_file.as_uri())
-    assert asked == [page_file.as_uri()]
-    assert said == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_it_fits_and_loads_nothing(
+    open_alone: Any, page_file: Path, width: int, scheme: Any
+) -> None:
+    page = open_alone(page_file, width, scheme)
     assert page.title() == "household helper: base and tuned"
     assert page.locator("article.side:visible").count() == 50
     page.close()

@@ -45,16 +45,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [390, 900])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_loads_nothing_and_can_be_read(
-    browser: Any, page_file: Path, width: int, scheme: Any
+    open_alone: Any, page_file: Path, width: int, scheme: Any
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    asked, said = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.goto(page_file.as_uri())
-    assert asked == [page_file.as_uri()]
-    assert said == []
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    page = open_alone(page_file, width, scheme)
     ground = _colour(page.locator("body"), "backgroundColor")
     assert (_light(ground) > 0.5) == (scheme == "light")
     for part in ("h1", "article.row small >> nth=0", "b.bad >> nth=0", "b.good >> nth=0",

@@ -26,8 +26,8 @@ def show_plan(plan: Told, forecast: Told, as_json: bool) -> None:
         say(f"{plan.text}\n{forecast.text}")
 
 
-def show_tuned(runs: Sequence["Manifest"], as_json: bool) -> None:
-    """Print what tunings of one plan made, one a seed: the point chosen and its figures."""
+def show_tuned(runs: Sequence["Manifest"], folder: Path, as_json: bool) -> None:
+    """Print what tunings of one plan made, one a seed, and what to do next with them."""
     if as_json:
         print_json({"runs": [{"id": m.id, "seed": m.seed, "chosen": m.config["chosen"],
                               "figures": m.figures} for m in runs]})  # fmt: skip
@@ -40,3 +40,5 @@ def show_tuned(runs: Sequence["Manifest"], as_json: bool) -> None:
         say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
             f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
     say(f"each figure rests on one training seed{f' of {len(runs)}' if len(runs) > 1 else ''}")
+    say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
+        f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip

@@ -92,10 +92,7 @@ def sft(
                 return
             say(plan.text)
             runs.append(tune_sft(project, plan, resume=resume, progress=progress, launch=launch))
-    show_tuned(runs, as_json)
-    if not as_json:
-        say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
-            f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
+    show_tuned(runs, folder, as_json)
 
 
 def _of_trl(path: Path | None) -> tuple[str, ...]:

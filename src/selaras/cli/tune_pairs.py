@@ -92,10 +92,7 @@ def preference(
                 return
             say(plan.text)
             runs.append(tune_preference(project, plan, resume=resume, progress=progress))
-    show_tuned(runs, as_json)
-    if not as_json:
-        say(f"next: selaras eval run:{runs[-1].id} -C {folder}, or the frontier of all points: "
-            f"selaras tune pareto {' '.join(m.id for m in runs)} -C {folder}")  # fmt: skip
+    show_tuned(runs, folder, as_json)
 
 
 def _plans(
@@ -128,7 +125,7 @@ def _forecast(
                               for plan, own in zip(plans, found, strict=True)]})  # fmt: skip
         return
     for plan, own in zip(plans, found, strict=True):
-        say(f"{plan.text}\n{own.text}")
+        show_plan(plan, own, as_json)
 
 
 def _told(name: str, figures: dict[str, Any]) -> None:
