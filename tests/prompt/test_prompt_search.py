@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import importlib.util
+import json
+import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +21,7 @@ from selaras.prompt.asking import Editor
 from selaras.prompt.gepa_search import gepa_search
 from selaras.prompt.objective import Outcome, contrast, dominates, outcome_of, summary_of
 from selaras.prompt.proposals import Workshop, with_place_for_examples
+from selaras.prompt.rewrite import editable
 from selaras.prompt.rollouts import Rollouts, exact_score, same_label, walk
 from selaras.prompt.search import Proposal, greedy_search
 from selaras.prompt.selection import SearchSettings, divide, noise_floor
@@ -136,6 +139,48 @@ def test_a_search_ends_where_no_proposal_can_be_tried(world, tmp_path) -> None:
     found, model, _ = searched(world, tmp_path, model=world.WorldModel(edits=0.0), budget=400)
     assert "could be tried" in found.ended
     assert model.asked < 200
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("principles", "Always be very kind.", "Reply with yes or no."),
+        ("instructions", "Say something kind.", "Reply with yes or no."),
+    ],
+)
+def test_an_editor_that_repeats_itself_is_told_so(
+    world, saying, tmp_path, name, first, second
+) -> None:
+    def reply(text):
+        return json.dumps({"op": "add", "principle_id": None, "text": text, "reason": "it helps"})
+
+    model = saying(reply(first), reply(first), reply(second))
+    rows = world.world_rows(6, 0)
+    template = parse_prompt(world.SEED)
+    shop = Workshop(Editor(model, walk(tmp_path / "j.jsonl", 50)[0]), {}, rows, rows)
+    propose = resolve(PROPOSERS[name])(shop)
+    wrong = [(rows[0], Outcome(rows[0].id, rows[0].id, False, words="it had to be yes"))]
+    assert first in propose(template, wrong, random.Random(0)).template.body
+    assert second in propose(template, wrong, random.Random(0)).template.body
+    assert len(model.talks) == 3
+    before, again, told = (talk[-1].content for talk in model.talks)
+    assert "TRIED ALREADY" not in before
+    assert "TRIED ALREADY, WITHOUT HELP" in again
+    assert f"- {first}" in again
+    assert "tried already and did not help" in told
+
+
+def test_instructions_that_stay_as_they_are_are_no_proposal(world, saying, tmp_path) -> None:
+    template = parse_prompt(world.SEED)
+    same = editable(template).text.strip().replace(" ", "  ")
+    model = saying(json.dumps({"text": same, "reason": "they are good"}))
+    rows = world.world_rows(6, 0)
+    shop = Workshop(Editor(model, walk(tmp_path / "j.jsonl", 50)[0]), {}, rows, rows)
+    wrong = [(rows[0], Outcome(rows[0].id, rows[0].id, False, words="it had to be yes"))]
+    found = resolve(PROPOSERS["instructions"])(shop)(template, wrong, random.Random(0))
+    assert found.template is None
+    assert "tried already" in found.problem
+    assert "TRIED ALREADY" not in model.talks[0][-1].content
 
 
 def test_where_no_edit_helps_the_seed_wins_and_that_is_a_result(world, tmp_path) -> None:

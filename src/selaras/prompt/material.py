@@ -12,6 +12,8 @@ from selaras.template import PromptTemplate, write_prompt
 LONGEST_SHOWN = 600
 LONGEST_POLICIES = 900
 LONGEST_TEMPLATE = 6000
+# Of what was tried before, so many of the last and so much of each.
+TRIED_SHOWN, LONGEST_TRIED = 4, 200
 
 
 def case_text(row: Query, output: str, note: str) -> str:
@@ -37,6 +39,21 @@ def principles_text(template: PromptTemplate) -> str:
     return "\n".join(lines) or "(none yet)"
 
 
+def tried_text(tried: Sequence[str]) -> str:
+    """Return the last of what was tried without help, as a section of its own; nothing for none."""
+    lines = [f"- {cut(_bare(text), LONGEST_TRIED)}" for text in tried[-TRIED_SHOWN:]]
+    if not lines:
+        return ""
+    said = "TRIED ALREADY, WITHOUT HELP (propose something that differs in substance)"
+    return "\n" + "\n".join([said, *lines]) + "\n"
+
+
+def refuse_tried(text: str, tried: Sequence[str]) -> None:
+    """Raise ValueError where a text was tried already, whatever its case and blanks."""
+    if _bare(text).casefold() in {_bare(each).casefold() for each in tried}:
+        raise ValueError("this was tried already and did not help: propose something else")
+
+
 def policies_text(
     policies: Mapping[str, Policy], names: Sequence[str], longest: int = LONGEST_POLICIES
 ) -> str:
@@ -59,3 +76,7 @@ def cut(text: str, longest: int = LONGEST_SHOWN) -> str:
         return text
     half = (longest - 3) // 2
     return f"{text[: longest - 3 - half]} … {text[len(text) - half :]}"
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.split())

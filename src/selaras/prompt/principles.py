@@ -21,7 +21,9 @@ from selaras.prompt.material import (
     cut,
     policies_text,
     principles_text,
+    refuse_tried,
     template_text,
+    tried_text,
 )
 from selaras.template import PromptTemplate
 
@@ -34,7 +36,7 @@ THE INSTRUCTIONS NOW (they are fixed; only the principles may change)
 
 THE PRINCIPLES NOW
 {principles}
-{policy}
+{policy}{tried}
 THE CASES
 {cases}
 
@@ -70,10 +72,12 @@ def propose_edit(
     template: PromptTemplate,
     cases: Sequence[tuple[Query, str, str]],
     policies: Mapping[str, Policy],
+    tried: Sequence[str] = (),
 ) -> Told[PrincipleEdit]:
     """Return the one edit of the principles that the model proposes after these cases.
 
-    A case is a row, the response to it and what is said of it.
+    A case is a row, the response to it and what is said of it. `tried` are rules that did not help:
+    the model is shown the last of them, and asked again where it comes back with one.
     """
     named = list(dict.fromkeys(name for row, _, _ in cases for name in row.policies))
     policy = policies_text(policies, named[:3])
@@ -81,10 +85,18 @@ def propose_edit(
         instructions=template_text(template),
         principles=principles_text(template),
         policy=_POLICY.format(text=policy) if policy else "",
+        tried=tried_text(tried),
         cases=cases_text(cases),
     )
     schema = edit_schema(template.front.selaras.principles)
-    return ask_json(editor, text, schema, lambda value: read_edit(value, template))
+
+    def read(value: Mapping[str, object]) -> PrincipleEdit:
+        edit = read_edit(value, template)
+        if edit.text:
+            refuse_tried(edit.text, tried)
+        return edit
+
+    return ask_json(editor, text, schema, read)
 
 
 def improve_by_principle(

@@ -19,7 +19,7 @@ from selaras.prompt.gates import gates
 from selaras.prompt.measured import changes_for, without
 from selaras.prompt.objective import Outcome
 from selaras.prompt.principles import propose_edit
-from selaras.prompt.rewrite import propose_text
+from selaras.prompt.rewrite import editable, propose_text
 from selaras.prompt.search import Proposal, Proposer
 from selaras.template import PromptTemplate, with_body, with_examples
 from selaras.template.finding import Finding
@@ -87,18 +87,25 @@ def finding_proposer(workshop: Workshop) -> Proposer:
 
 
 def principle_proposer(workshop: Workshop) -> Proposer:
-    """Return what adds, edits or deletes one principle after what went wrong."""
+    """Return what adds, edits or deletes one principle after what went wrong.
+
+    It tells the model which rules it proposed before: one that is asked the same says the same.
+    """
+    tried: list[str] = []
 
     def propose(parent: PromptTemplate, wrong: Wrong, _chance: random.Random) -> Proposal:
         cases = [_case(*pair) for pair in wrong]
         if not cases:
             return Proposal("principle", None, "nothing went wrong on these rows")
-        told = propose_edit(workshop.editor, parent, cases, workshop.policies)
+        holding = {p.text for p in parent.front.selaras.principles if p.holds}
+        others = [text for text in tried if text not in holding]
+        told = propose_edit(workshop.editor, parent, cases, workshop.policies, others)
         edit = told.value
         if edit is None:
             return Proposal("principle", None, f"no edit: {told.reason}")
         if edit.op == "none":
             return Proposal("principle", None, f"none was wanted: {edit.reason}"[:200])
+        tried.append(edit.text)
         row = wrong[0][0]
         policy = row.policies[0] if row.policies else None
         try:
@@ -111,19 +118,25 @@ def principle_proposer(workshop: Workshop) -> Proposer:
 
 
 def instruction_proposer(workshop: Workshop) -> Proposer:
-    """Return what writes the instructions anew after what went wrong."""
+    """Return what writes the instructions anew after what went wrong.
+
+    It tells the model what it wrote before, and asks again where nothing is new.
+    """
+    tried: list[str] = []
 
     def propose(parent: PromptTemplate, wrong: Wrong, _chance: random.Random) -> Proposal:
         cases = [_case(*pair) for pair in wrong]
         if not cases:
             return Proposal("instructions", None, "nothing went wrong on these rows")
         try:
-            told = propose_text(workshop.editor, parent, cases, workshop.policies)
+            known = [*tried, editable(parent).text.strip()]
+            told = propose_text(workshop.editor, parent, cases, workshop.policies, known)
         except InputError as error:
             return Proposal("instructions", None, str(error))
         if told.value is None:
             return Proposal("instructions", None, f"no rewrite: {told.reason}")
         child, reason = told.value
+        tried.append(editable(child).text.strip())
         return workshop.gated(f"rewrite: {reason[:120]}", parent, child)
 
     return propose

@@ -15,7 +15,7 @@ from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
 from selaras.prompt.feedback import Feedback, against_expected, said_of
 from selaras.prompt.gates import gates
-from selaras.prompt.material import cases_text, policies_text
+from selaras.prompt.material import cases_text, policies_text, refuse_tried, tried_text
 from selaras.prompt.principles import Proposed
 from selaras.template import PromptTemplate, with_body
 from selaras.template.lex import lex
@@ -37,7 +37,7 @@ quote the cases.
 
 THE INSTRUCTIONS NOW
 {text}
-{kept}{policy}
+{kept}{policy}{tried}
 THE CASES
 {cases}
 
@@ -89,8 +89,13 @@ def propose_text(
     template: PromptTemplate,
     cases: Sequence[tuple[Query, str, str]],
     policies: Mapping[str, Policy],
+    tried: Sequence[str] = (),
 ) -> Told[tuple[PromptTemplate, str]]:
-    """Return the template with the instructions that the model wrote anew, and its reason."""
+    """Return the template with the instructions that the model wrote anew, and its reason.
+
+    `tried` are texts that are not wanted again: the model is shown the last of them, but for the
+    one that stands now, and asked again where it comes back with one.
+    """
     stretch = editable(template)
     named = list(dict.fromkeys(name for row, _, _ in cases for name in row.policies))
     policy = policies_text(policies, named[:2])
@@ -100,11 +105,13 @@ def propose_text(
         text=stretch.text,
         kept="".join(f"\n{line}" for line in kept) + "\n" * bool(kept),
         policy=f"\nTHE POLICY (nothing may go against it)\n{policy}\n" if policy else "",
+        tried=tried_text([text for text in tried if text != stretch.text.strip()]),
         cases=cases_text(cases),
     )
 
     def read(value: Mapping[str, object]) -> tuple[PromptTemplate, str]:
         written = text_field(value, "text", LONGEST)
+        refuse_tried(written, tried)
         reason = text_field(value, "reason", 600, required=False)
         return rewritten(template, stretch, written), reason
 
