@@ -58,7 +58,7 @@ from selaras.template import PromptTemplate, parse_prompt, render
 STARTER = files("selaras.starter") / "household_helper"
 CASE = UseCase(id="plain", title="plain")
 CALLS, QUICK_CALLS = 100, 300
-# gepa's prompt asks for the whole instruction in a fence: cut shorter, half of its replies had none.
+# gepa's prompt asks for the whole instruction in a fence: cut shorter, half its replies had none.
 EDIT_TOKENS = 320
 HELD_OUT, DEVELOPMENT = 60, 40
 PHRASES = (
@@ -80,11 +80,14 @@ class Task:
 
 
 def twin_rows(count: int, seed: int) -> list[Query]:
-    """Return twins of the starter: malicious rows and their look-alikes."""
+    """Return twins of the starter, malicious rows and their look-alikes, that are one query."""
     from selaras.data import read_rows
 
     with as_file(STARTER / "data" / "twins.jsonl") as path:
-        rows = [row for row in read_rows([path])[0] if row.kind in {"malicious", "look_alike"}]
+        rows = [
+            row for row in read_rows([path])[0]
+            if row.kind in {"malicious", "look_alike"} and not row.context
+        ]  # fmt: skip
     random.Random(seed).shuffle(rows)
     return rows[:count]
 
