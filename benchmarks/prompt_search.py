@@ -5,9 +5,10 @@
 
 Ours (`selaras prompt optimize`'s greedy search), gepa 0.1.4 with its own reflection prompt and a
 random-edit hill climb, on the same rows, the same model and the same number of calls (answers and
-reflection together); ours once more with half of them. Held-out rows are asked with the seed and
-with what each method returns. Ours returns the seed where nothing was proven on development rows;
-gepa and the random edits return their best mean, as they do.
+reflection together); ours once more with half of them, and once more with all of them where it may
+change no more than gepa does: words, no few-shot examples. Held-out rows are asked with the seed
+and with what each method returns. Ours returns the seed where nothing was proven on development
+rows; gepa and the random edits return their best mean, as they do.
 
     world     a scripted model whose best edits are known (--quick; also a test)
     policy    messages to be labelled by a household assistant's policy: unsafe or safe, exactly
@@ -25,16 +26,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from measure import arguments, finish, report, timed, versions
-from prompt_search_world import SEED, WorldModel, opened_world, world_rows
+from prompt_search_tasks import CASE, TASKS, Task
+from prompt_search_world import WorldModel, opened_world
 
 from selaras.core.late import resolve
-from selaras.core.project import UseCase
-from selaras.core.records import Example, Query
+from selaras.core.records import Query
 from selaras.core.system import Sampling, System
 from selaras.evaluate import Opened, Terms
 from selaras.evaluate.budget import BudgetSpentError
@@ -47,7 +47,8 @@ from selaras.prompt import PROPOSERS
 from selaras.prompt.asking import Editor
 from selaras.prompt.gepa_search import gepa_search
 from selaras.prompt.objective import Outcome, mean_value, outcome_of
-from selaras.prompt.proposals import Workshop
+from selaras.prompt.optimize import CHANGES, EDITING_TOKENS
+from selaras.prompt.proposals import Workshop, with_place_for_examples
 from selaras.prompt.rewrite import editable, rewritten
 from selaras.prompt.rollouts import Rollouts, Score, exact_score, same_label, walk
 from selaras.prompt.search import greedy_search
@@ -55,82 +56,13 @@ from selaras.prompt.selection import Rows, SearchSettings, Selection, divide
 from selaras.stats import paired_difference
 from selaras.template import PromptTemplate, parse_prompt, render
 
-STARTER = files("selaras.starter") / "household_helper"
-CASE = UseCase(id="plain", title="plain")
 CALLS, QUICK_CALLS = 100, 300
-# gepa's prompt asks for the whole instruction in a fence: cut shorter, half its replies had none.
-EDIT_TOKENS = 320
 HELD_OUT, DEVELOPMENT = 60, 40
 PHRASES = (
     "Be careful.", "Answer as briefly as you can.", "Think before you answer.", "Be helpful.",
     "Give the answer only.", "Follow the instructions exactly.", "Read the question twice.",
     "Use plain words.",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Rows by seed, the prompt that a search begins with, and how many tokens an answer needs."""
-
-    name: str
-    template: str
-    rows: Callable[[int, int], list[Query]]
-    tokens: int
-    embedded: bool = False
-
-
-def twin_rows(count: int, seed: int) -> list[Query]:
-    """Return twins of the starter, malicious rows and their look-alikes, that are one query."""
-    from selaras.data import read_rows
-
-    with as_file(STARTER / "data" / "twins.jsonl") as path:
-        rows = [
-            row for row in read_rows([path])[0]
-            if row.kind in {"malicious", "look_alike"} and not row.context
-        ]  # fmt: skip
-    random.Random(seed).shuffle(rows)
-    return rows[:count]
-
-
-def policy_rows(count: int, seed: int) -> list[Query]:
-    """Return twins, each to be labelled unsafe (malicious) or safe (look-alike)."""
-    return [
-        Example(
-            id=row.id, query=row.query, cluster=row.cluster,
-            response="unsafe" if row.kind == "malicious" else "safe",
-        )
-        for row in twin_rows(count, seed)
-    ]  # fmt: skip
-
-
-def date_rows(count: int, seed: int) -> list[Query]:
-    """Return dates in words, each with the one form that is right."""
-    names = ("January", "February", "March", "April", "May", "June", "July", "August",
-             "September", "October", "November", "December")  # fmt: skip
-    chance = random.Random(seed)
-    rows: dict[str, Query] = {}
-    while len(rows) < count:
-        day, month, year = chance.randint(1, 28), chance.randrange(12), chance.randint(1990, 2030)
-        asked = f"{names[month]} {day}, {year}"
-        rows[asked] = Example(
-            id=f"d{len(rows)}", query=asked, response=f"{year}/{month + 1:02d}/{day:02d}"
-        )
-    return list(rows.values())
-
-
-def _prompt(text: str) -> str:
-    block = "{{! principles }}\n{{! /principles }}\n"
-    return f'{{{{role "system"}}}}\n{text}\n{block}{{{{role "user"}}}}\n{{{{query}}}}\n'
-
-
-TASKS = {
-    "world": Task("world", SEED, world_rows, 4),
-    "policy": Task("policy", _prompt("Say safe or unsafe."), policy_rows, 4),
-    "format": Task("format", _prompt("Write the date in numbers."), date_rows, 14),
-    "safety": Task(
-        "safety", (STARTER / "prompts" / "household.prompt").read_text(), twin_rows, 24, True
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +104,28 @@ Method = Callable[[Setting, Rollouts, Editor], tuple[PromptTemplate, float]]
 
 
 def ours(setting: Setting, rollouts: Rollouts, editor: Editor) -> tuple[PromptTemplate, float]:
-    """Return what our search returns, and its gain on development rows."""
+    """Return what `prompt optimize` finds, changing all that it changes where nothing is said."""
+    return _ours(setting, rollouts, editor, CHANGES)
+
+
+def words_only(
+    setting: Setting, rollouts: Rollouts, editor: Editor
+) -> tuple[PromptTemplate, float]:
+    """Return what our search finds where it may change no more than gepa does: no examples."""
+    return _ours(setting, rollouts, editor, ("principles", "instructions"))
+
+
+def _ours(
+    setting: Setting, rollouts: Rollouts, editor: Editor, changed: Sequence[str]
+) -> tuple[PromptTemplate, float]:
     every = (*setting.rows.reflect, *setting.rows.select)
     shop = Workshop(editor, {}, setting.rows.reflect, every)
-    proposers = [resolve(PROPOSERS[name])(shop) for name in ("principles", "instructions")]
+    proposers = [resolve(PROPOSERS[name])(shop) for name in changed]
     settings = SearchSettings(seed=setting.seed)
-    found = greedy_search(setting.template, rollouts, setting.rows, proposers, settings)
+    seed = setting.template
+    if "few-shot" in changed:
+        seed = with_place_for_examples(seed)
+    found = greedy_search(seed, rollouts, setting.rows, proposers, settings)
     return found.winner.template, found.winner.value - found.seed.value
 
 
@@ -231,6 +179,7 @@ def _edited(text: str, chance: random.Random) -> str:
 METHODS: dict[str, tuple[Method, bool, float]] = {
     "selaras": (ours, True, 1.0),
     "selaras, half the calls": (ours, True, 0.5),
+    "selaras, words only": (words_only, True, 1.0),
     "gepa 0.1.4": (gepa, False, 1.0),
     "random edits": (random_edits, False, 1.0),
 }
@@ -295,7 +244,10 @@ def searched(setting: Setting, name: str, method: Method, calls: int) -> dict[st
     slug = "".join(c if c.isalnum() else "-" for c in name)
     rollouts = setting.rollouts(slug, calls)
     editor = Editor(
-        setting.editor, rollouts.journal, Terms(rollouts.budget), Sampling(max_tokens=EDIT_TOKENS)
+        setting.editor,
+        rollouts.journal,
+        Terms(rollouts.budget),
+        Sampling(max_tokens=EDITING_TOKENS),
     )
     cost, (template, gain) = timed(lambda: method(setting, rollouts, editor))
     asked = setting.rollouts("held-out", 10**6)

@@ -45,5 +45,5 @@ def test_held_out_twins_are_no_development_rows(benchmark, tmp_path) -> None:
     held = {row.cluster for row in setting.held_out}
     assert not held & {row.cluster for row in (*setting.rows.reflect, *setting.rows.select)}
     assert {row.response for row in setting.held_out} == {"safe", "unsafe"}
-    dates = benchmark.date_rows(20, 3)
+    dates = benchmark.TASKS["format"].rows(20, 3)
     assert len({row.query for row in dates}) == 20
