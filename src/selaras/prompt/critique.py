@@ -5,6 +5,7 @@ Drafts are no feedback: a person chooses one, changes it or writes another.
 
 from collections.abc import Mapping
 
+from selaras.core.json_schema import a_text, an_object
 from selaras.core.records import Expected, Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json
@@ -27,12 +28,7 @@ WHAT THE PRODUCT WANTS
 
 Write {most} different short critiques of the response, one sentence each, each of which names one
 thing to change."""
-SCHEMA = {
-    "type": "object",
-    "properties": {"critiques": {"type": "array", "items": {"type": "string"}}},
-    "required": ["critiques"],
-    "additionalProperties": False,
-}
+SCHEMA = an_object(critiques={"type": "array", "items": a_text()})
 
 
 def draft_critiques(

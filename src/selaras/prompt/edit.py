@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from selaras.core.json_schema import Schema, a_text, an_object, one_of
 from selaras.core.records import Record
-from selaras.prompt.asking import Schema, text_field
+from selaras.prompt.asking import text_field
 from selaras.prompt.gates import author_text
 from selaras.template import Principle, PromptTemplate, with_principles
 
@@ -33,17 +34,12 @@ def edit_schema(principles: Sequence[Principle], ops: Sequence[Op] = OPS) -> Sch
     ids = [principle.id for principle in principles if principle.holds]
     possible = [op for op in ops if ids or op in {"add", "none"}]
     # The text comes first: a small model that has to name an operation first always adds.
-    return {
-        "type": "object",
-        "properties": {
-            "op": {"type": "string", "enum": possible},
-            "principle_id": {"enum": [*ids, None]},
-            "text": {"type": "string", "description": "the rule, in one sentence"},
-            "reason": {"type": "string", "description": "why, in a few words"},
-        },
-        "required": ["op", "principle_id", "text", "reason"],
-        "additionalProperties": False,
-    }
+    return an_object(
+        op=one_of(*possible),
+        principle_id={"enum": [*ids, None]},
+        text=a_text("the rule, in one sentence"),
+        reason=a_text("why, in a few words"),
+    )
 
 
 def read_edit(value: Mapping[str, Any], template: PromptTemplate) -> PrincipleEdit:

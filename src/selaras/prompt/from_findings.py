@@ -6,6 +6,7 @@ The gates look at each edit as at any other; whether it helps is for people, a s
 from collections.abc import Mapping, Sequence
 
 from selaras.core.errors import InputError, one_line
+from selaras.core.json_schema import a_text, an_object
 from selaras.core.records import Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
@@ -19,15 +20,10 @@ from selaras.template.finding import Finding
 
 LONGEST = 1200
 Cases = Sequence[tuple[Query, str, str]]
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "text": {"type": "string", "description": "the part written anew"},
-        "reason": {"type": "string", "description": "what is changed and why, in a few words"},
-    },
-    "required": ["text", "reason"],
-    "additionalProperties": False,
-}
+SCHEMA = an_object(
+    text=a_text("the part written anew"),
+    reason=a_text("what is changed and why, in a few words"),
+)
 _TASK = """\
 You improve one part of an assistant's instructions. The rest stays as it is.
 

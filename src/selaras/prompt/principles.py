@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selaras.core.errors import InputError
+from selaras.core.json_schema import a_text, an_object, one_of
 from selaras.core.records import Query
 from selaras.judge.question import Question, delimited, read_json
 from selaras.policy import Policy
@@ -139,12 +140,7 @@ def contradiction(editor: Editor, principle: str, policy: Policy) -> list[str]:
         "If the assistant follows this rule, will it do what the policy forbids?",
         ("Yes", "No"),
     )
-    schema = {
-        "type": "object",
-        "properties": {"answer": {"type": "string", "enum": ["Yes", "No"]}},
-        "required": ["answer"],
-        "additionalProperties": False,
-    }
+    schema = an_object(answer=one_of("Yes", "No"))
 
     def read(value: Mapping[str, object]) -> str:
         label = read_json(question.labels, str(value.get("answer", "")))
@@ -170,17 +166,12 @@ def fused(
     holding = [p for p in template.front.selaras.principles if p.holds]
     if len(holding) < 2:
         return Proposed("none", None, reason="there are fewer than two principles to fuse")
-    schema = {
-        "type": "object",
-        "properties": {
-            "principle_id": {"enum": [p.id for p in holding]},
-            "other_id": {"enum": [p.id for p in holding]},
-            "text": {"type": "string", "description": "one sentence that says what both say"},
-        },
-        "required": ["principle_id", "other_id", "text"],
-        "additionalProperties": False,
-    }
     ids = {p.id: p for p in holding}
+    schema = an_object(
+        principle_id=one_of(*ids),
+        other_id=one_of(*ids),
+        text=a_text("one sentence that says what both say"),
+    )
 
     def read(value: Mapping[str, object]) -> tuple[str, str, str]:
         first, second = str(value.get("principle_id")), str(value.get("other_id"))

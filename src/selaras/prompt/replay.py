@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from selaras.core.json_schema import an_object, one_of
 from selaras.core.records import Query
 from selaras.evaluate.judging import given_by_user
 from selaras.judge.question import delimited, read_json
@@ -21,12 +22,7 @@ from selaras.prompt.rollouts import Rollouts
 from selaras.template import PromptTemplate
 
 State = Literal["settled", "open", "unknown"]
-SCHEMA = {
-    "type": "object",
-    "properties": {"answer": {"type": "string", "enum": ["Yes", "No"]}},
-    "required": ["answer"],
-    "additionalProperties": False,
-}
+SCHEMA = an_object(answer=one_of("Yes", "No"))
 _ASKED = {
     "critique": "Does this criticism apply to the response?",
     "kudos": "Does the response still earn this praise?",

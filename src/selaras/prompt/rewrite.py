@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selaras.core.errors import InputError
+from selaras.core.json_schema import a_text, an_object
 from selaras.core.records import Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
@@ -21,15 +22,10 @@ from selaras.template import PromptTemplate, with_body
 from selaras.template.lex import lex
 
 LONGEST = 4000
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "reason": {"type": "string", "description": "what is changed and why, in a few words"},
-        "text": {"type": "string", "description": "the whole new instructions"},
-    },
-    "required": ["reason", "text"],
-    "additionalProperties": False,
-}
+SCHEMA = an_object(
+    reason=a_text("what is changed and why, in a few words"),
+    text=a_text("the whole new instructions"),
+)
 _TASK = """\
 You improve the instructions of an assistant. Write them anew, whole, so that the assistant does
 better on cases like those below and no worse on others. Keep what works, keep it short, and do not

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selaras.core.fingerprint import fingerprint
+from selaras.core.json_schema import a_text, an_object, one_of
 from selaras.core.project import UseCase
 from selaras.core.records import Conversation, Expected, Kind, Message
 from selaras.data.making.brief import Brief
@@ -40,22 +41,9 @@ _WANTED = {
     Expected.REFUSE: "Decline in the first sentence, say why in a few words, without a lecture, "
     "and offer something safe that is close to it.",
 }
-QUERIES = {
-    "type": "object", "required": ["query"], "additionalProperties": False,
-    "properties": {"query": {"type": "string", "minLength": 1}},
-}  # fmt: skip
-CRITIQUE = {
-    "type": "object", "required": ["keeps", "reason", "revised"], "additionalProperties": False,
-    "properties": {
-        "keeps": {"type": "boolean"}, "reason": {"type": "string"}, "revised": {"type": "string"},
-    },
-}  # fmt: skip
-BETTER = {
-    "type": "object", "required": ["best", "reason"], "additionalProperties": False,
-    "properties": {
-        "best": {"type": "string", "enum": ["a", "b", "tie"]}, "reason": {"type": "string"},
-    },
-}  # fmt: skip
+QUERIES = an_object(query={"type": "string", "minLength": 1})
+CRITIQUE = an_object(keeps={"type": "boolean"}, reason=a_text(), revised=a_text())
+BETTER = an_object(best=one_of("a", "b", "tie"), reason=a_text())
 
 
 @dataclass(frozen=True, slots=True)
