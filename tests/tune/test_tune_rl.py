@@ -241,6 +241,26 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(tmp_path, tiny_folder, monk
     assert (done.id, done.status, done.notes) == (failed.id, "finished", ())
 
 
+def test_a_disk_too_full_for_the_note_still_says_what_was_first(tmp_path, tiny_folder, monkeypatch):
+    project = rl_world.write_project(tmp_path, tiny_folder, **LEARNS)
+    written = rl.write_manifest
+
+    def full(runs, manifest):
+        if manifest.status == "failed":
+            raise SelarasError("manifest.json: cannot be written (No space left on device)")
+        return written(runs, manifest)
+
+    def cut(*args):
+        raise SelarasError("rl_state.json: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rl, "write_manifest", full)
+        patch.setattr("selaras.tune.policy.write_json", cut)
+        with pytest.raises(SelarasError, match=r"the checkpoint cannot be written .*--resume"):
+            run(project)
+    assert run(project, resume=True).status == "finished"
+
+
 def test_memory_that_runs_out_is_one_line_with_what_to_lower(tmp_path, tiny_folder, monkeypatch):
     project = rl_world.write_project(tmp_path, tiny_folder)
 
@@ -317,6 +337,16 @@ def test_an_adapter_that_is_gone_on_with_is_the_reference(trained, tmp_path, tin
     with policy.as_reference():
         pass
     assert set(policy.parameters) == trained_now
+
+
+def test_responses_that_pass_the_context_are_refused_before_anything_is_loaded(
+    tmp_path, tiny_folder
+):
+    project = rl_world.write_project(tmp_path, tiny_folder, max_tokens=4000)
+    with pytest.raises(
+        InputError, match=r"the model reads 256: no room for 4000 more.*max_tokens="
+    ):
+        plan_rl(project)
 
 
 def test_a_forecast_says_time_and_leaves_no_run(tmp_path, tiny_folder):

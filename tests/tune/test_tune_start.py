@@ -15,7 +15,7 @@ from selaras.models.local_weights import load_weights
 from selaras.models.names import Place
 from selaras.tune.start import starting_point
 from selaras.tune.trainer import train
-from tiny import CHATML, make_tiny
+from tiny import CHATML, CONTEXT, make_tiny, make_tiny_reward
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -126,3 +126,33 @@ def test_the_modules_to_adapt_can_be_named(training, tmp_path):
         assert all("q_proj" in name for name in tensors.keys())  # noqa: SIM118
     with pytest.raises(InputError, match=r"no linear module is named 'qq'.*q_proj"):
         train(training(tmp_path / "none", epochs=1, targets=("qq",)))
+
+
+def test_no_row_is_longer_than_what_the_model_reads(place):
+    start = starting_point(Tuning(model="hf:it"), place)
+    assert (start.room(100), start.room(4096)) == (100, CONTEXT)
+    assert "raise --set tune.max_tokens" in str(start.none_fits("3 rows", 100, "tune.max_tokens"))
+    told = str(start.none_fits("3 rows", 4096, "tune.max_tokens"))
+    assert f"all 3 rows are longer than {CONTEXT} tokens, the model's context" in told
+
+
+def test_an_adapter_that_cannot_be_gone_on_with_is_refused_before_any_work(place, training):
+    make_tiny_reward(place.root / "it", place.root / "scores")
+    with pytest.raises(InputError, match="this adapter is a reward model's"):
+        starting_point(Tuning(model="hf:it", adapter="scores"), place)
+    scoring = starting_point(Tuning(model="hf:it", adapter="scores"), place, answers=False)
+    assert scoring.adapter == place.root / "scores"
+    (made,) = train(training(place.root / "run", epochs=1))
+    note = json.loads((made / COMPLETE).read_text())
+    (made / COMPLETE).write_text(json.dumps({**note, "base": "0" * 64}))
+    with pytest.raises(InputError, match="was tuned on another model"):
+        starting_point(Tuning(model="hf:it", adapter=str(made.relative_to(place.root))), place)
+
+
+def test_a_tokenizer_of_another_model_is_bad_input(tmp_path, tiny_folder):
+    model, tokenizer = load_weights(tiny_folder, torch.float32)
+    model.resize_token_embeddings(300)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"has \d+ tokens and the model 300: they do not belong"):
+        load_weights(tmp_path, torch.float32)

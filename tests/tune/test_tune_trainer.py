@@ -243,6 +243,9 @@ def test_a_loss_that_is_no_number_ends_the_run_with_what_to_do(training, tiny_fo
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), "out of memory"),
         (MemoryError(), "out of memory"),
         (RuntimeError("shapes\n  do not fit"), "training stopped: shapes do not fit"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),
+         "the disk is full"),
+        (RuntimeError("basic_ios::clear: iostream error"), r"the disk is full.*--resume"),
     ],
 )  # fmt: skip
 def test_what_the_library_says_becomes_one_line(training, tmp_path, monkeypatch, error, says):

@@ -23,7 +23,7 @@ from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_prefix import read_prefix, shared_prefix, with_prefix
 from selaras.models.local_states import by_length, states_after
 from selaras.models.local_torch import give_back_memory, torch, transformers
-from selaras.models.local_weights import load_weights, weights_hash
+from selaras.models.local_weights import context_of, load_weights, weights_hash
 from selaras.models.protocol import CandidateScores, Choice, Finish, Generation
 
 BATCH, SCORED, STATES = 128, 32, 32
@@ -42,7 +42,7 @@ class LocalModel:
         # Its author's defaults (a repetition penalty, say) would change what Sampling promises.
         model.generation_config = transformers.GenerationConfig()
         self._preambles: dict[Conversation, int] = {}
-        self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
+        self._context = context_of(model.config)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -85,12 +85,7 @@ def refuse_other_adapter(folder: Path, base: Path, model: Any) -> None:
     if not path.is_file():
         raise InputError(f"the adapter does not fit this model (no {ADAPTER})",
                          path=folder)  # fmt: skip
-    made_for = _note(folder).get("base")
-    if made_for and made_for != weights_hash(base):
-        raise InputError(
-            "the adapter was tuned on another model, or on other weights of it", path=folder,
-            fix="name the model that it was tuned on",
-        )  # fmt: skip
+    refuse_other_base(folder, base)
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -106,6 +101,16 @@ def refuse_other_adapter(folder: Path, base: Path, model: Any) -> None:
         raise InputError(
             f"the adapter does not fit this model: it is for {len(missing)} modules that are not "
             f"there ({missing[0]})", path=folder,
+        )  # fmt: skip
+
+
+def refuse_other_base(folder: Path, base: Path) -> None:
+    """Raise InputError where a checkpoint of ours says that it was tuned on another base."""
+    made_for = _note(folder).get("base")
+    if made_for and made_for != weights_hash(base):
+        raise InputError(
+            "the adapter was tuned on another model, or on other weights of it", path=folder,
+            fix="name the model that it was tuned on",
         )  # fmt: skip
 
 

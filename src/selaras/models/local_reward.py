@@ -20,7 +20,7 @@ from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed
 from selaras.models.local_states import by_length
 from selaras.models.local_torch import give_back_memory, torch, transformers
-from selaras.models.local_weights import weights_hash
+from selaras.models.local_weights import context_of, weights_hash
 from selaras.models.names import Place
 
 BATCH = 16
@@ -34,7 +34,7 @@ class LocalRewarder:
         self.chat = chat
         self.identity = identity
         self._pad = pad_id(chat.tokenizer)
-        self._context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 20)
+        self._context = context_of(model.config)
 
     def reward(
         self, conversations: Sequence[Conversation], responses: Sequence[str]

@@ -28,7 +28,28 @@ def load_weights(folder: Path, dtype: Any, tokenizer: bool = True) -> tuple[Any,
         )
     except Exception as error:  # safetensors raises classes of its own
         raise ModelError(f"{folder}: cannot be loaded ({one_line(str(error), 200)})") from error
+    if reader is not None:
+        _refuse_other_vocabulary(folder, model, reader)
     return model, reader
+
+
+def context_of(config: Any) -> int:
+    """Return how many tokens a model of that configuration reads; very many where none is said."""
+    return int(getattr(config, "max_position_embeddings", 0) or 1 << 20)
+
+
+def model_config(folder: Path) -> Any:
+    """Return the text model's configuration of a folder in HF layout, without its weights."""
+    _refuse_no_model(folder)
+    try:
+        found = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:
+        raise ModelError(
+            f"{folder}: its configuration cannot be read ({one_line(str(error), 200)})"
+        ) from error
+    return found.get_text_config()
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -42,6 +63,19 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"{folder}: its tokenizer cannot be loaded ({one_line(str(error), 200)})"
         ) from error
+
+
+def _refuse_other_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Raise InputError where the tokenizer makes ids that the model has no embedding for.
+
+    Its added tokens do not count: Gemma's has one for images that text models lack.
+    """
+    known, made = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    if made > known:
+        raise InputError(
+            f"the tokenizer has {made} tokens and the model {known}: they do not belong together",
+            path=folder, fix="put the tokenizer beside it that the model was trained with",
+        )  # fmt: skip
 
 
 def _refuse_no_model(folder: Path) -> None:

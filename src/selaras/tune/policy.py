@@ -132,24 +132,24 @@ def save_policy(policy: Policy, optimizer: Any, folder: Path, state: dict[str, A
 
     Optimiser state is safetensors like the weights: nothing here is a pickle.
     """
-    try:
-        policy.model.save_pretrained(
-            str(folder), safe_serialization=True, selected_adapters=["default"]
-        )
-    except Exception as error:  # safetensors raises a class of its own where the disk is full
-        raise SelarasError(
-            f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)}): make room, "
-            "and go on from the last whole one with --resume"
-        ) from error
     moments = {
         f"{name}/{key}": value.detach().clone().contiguous().cpu()
         for name, weight in policy.parameters.items()
         for key, value in optimizer.state.get(weight, {}).items()
     }
-    with replacing(folder / OPTIMIZER, "wb") as sink:
-        sink.write(save(moments))
-    write_json(folder / STATE, state)
-    write_json(folder / COMPLETE, {"step": state["step"]})
+    try:
+        policy.model.save_pretrained(
+            str(folder), safe_serialization=True, selected_adapters=["default"]
+        )
+        with replacing(folder / OPTIMIZER, "wb") as sink:
+            sink.write(save(moments))
+        write_json(folder / STATE, state)
+        write_json(folder / COMPLETE, {"step": state["step"]})
+    except Exception as error:  # safetensors raises a class of its own where the disk is full
+        raise SelarasError(
+            f"{folder}: the checkpoint cannot be written ({one_line(str(error), 200)}): make room, "
+            "and go on from the last whole one with --resume"
+        ) from error
 
 
 def restore_optimizer(policy: Policy, optimizer: Any, folder: Path) -> dict[str, Any]:

@@ -107,11 +107,12 @@ def plan_preference(
         )
     _both_directions(rows, settings.minimum_pairs)
     start = starting_point(project.file.tune, place_of(project, progress))
-    encoded = encode_pairs(rows.train, renderer(project, PLAIN), start.chat, settings.max_tokens)
+    encoded = encode_pairs(
+        rows.train, renderer(project, PLAIN), start.chat, start.room(settings.max_tokens)
+    )
     if not len(encoded):
-        raise InputError(
-            f"all {len(rows.train)} pairs are longer than {settings.max_tokens} tokens",
-            fix="raise --set tune.preference.max_tokens",
+        raise start.none_fits(
+            f"{len(rows.train)} pairs", settings.max_tokens, "tune.preference.max_tokens"
         )
     selection = tuple(row for row in development.rows if row.id in aside)
     enough_aside(selection, f"tune.{METHOD}")

@@ -108,17 +108,15 @@ def plan_reward(
     settings = project.file.tune.reward
     development = open_development(project, progress)
     rows = choose_pairs(development, settings.selection_share, project.file.seed, policy)
-    start = starting_point(project.file.tune, place_of(project, progress))
+    start = starting_point(project.file.tune, place_of(project, progress), answers=False)
     render = renderer(project, PLAIN)
-    encoded = encode_pairs(rows.train, render, start.chat, settings.max_tokens)
-    aside = encode_pairs(rows.aside, render, start.chat, settings.max_tokens)
+    encoded = encode_pairs(rows.train, render, start.chat, start.room(settings.max_tokens))
+    aside = encode_pairs(rows.aside, render, start.chat, start.room(settings.max_tokens))
     fitting = tuple(row for row in rows.aside if row.id not in aside.too_long)
     if not len(encoded) or not fitting:
-        raise InputError(
-            f"all {len(rows.train if not len(encoded) else rows.aside)} pairs to "
-            f"{'train on' if not len(encoded) else 'choose by'} are longer than "
-            f"{settings.max_tokens} tokens",
-            fix="raise --set tune.reward.max_tokens",
+        which, use = (rows.aside, "choose by") if len(encoded) else (rows.train, "train on")
+        raise start.none_fits(
+            f"{len(which)} pairs to {use}", settings.max_tokens, "tune.reward.max_tokens"
         )
     return RewardPlan(
         project.file.seed if seed is None else seed, start, replace(rows, aside=fitting), encoded,

@@ -7,6 +7,7 @@ the run; looks at queries kept aside by both reward models. Checkpoints are PEFT
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,7 @@ def plan_rl(
     development = open_development(project, progress)
     found = choose_queries(project, development, queries, unbalanced=unbalanced)
     start = starting_point(settings, place_of(project, progress))
+    _refuse_past_context(project, found, start)
     seed = project.file.seed if seed is None else seed
     memory = plan_memory(
         shape_of(start.base), settings, reward_models=1 + bool(settings.rl.held_aside_reward)
@@ -141,6 +143,22 @@ def plan_rl(
     default = Tuning()
     unused = [name for name in _UNUSED if getattr(settings, name) != getattr(default, name)]
     return Plan(seed, start, found, development, memory, settings.rl, tuple(unused))
+
+
+def _refuse_past_context(project: Project, queries: QuerySet, start: Start) -> None:
+    """Raise InputError where the longest prompt leaves a response less room than it may take."""
+    render, most = renderer(project, PLAIN), project.file.tune.rl.max_tokens
+    lengths = {
+        row.id: len(start.chat.prompt_ids(render(row)))
+        for row in (*queries.train, *queries.watched)
+    }
+    longest = max(lengths, key=lengths.__getitem__)
+    if (room := start.context - lengths[longest]) < most:
+        raise InputError(
+            f"the query {longest!r} has {lengths[longest]} tokens, and the model reads "
+            f"{start.context}: no room for {most} more", field="tune.rl.max_tokens",
+            fix=f"--set tune.rl.max_tokens={room}" if room >= 16 else "shorten the query",
+        )  # fmt: skip
 
 
 def tune_rl(
@@ -178,7 +196,9 @@ def tune_rl(
         stopped = train(training, progress)
     except SelarasError as error:
         failed = {"status": "failed", "finished": now(), "notes": (str(error),)}
-        write_manifest(project.runs, manifest.model_copy(update=failed))
+        # A full disk takes this note neither, and the first error says more than the second.
+        with suppress(SelarasError):
+            write_manifest(project.runs, manifest.model_copy(update=failed))
         raise
     done = _finished(project, manifest, training, stopped, time.monotonic() - begun)
     write_manifest(project.runs, done)

@@ -122,13 +122,12 @@ def plan_sft(
     share = settings.recovery if recipe == "guarded" else 0.0
     recovery = recovery_rows(rows.train, rows.unsafe, share, seed)
     encoded = encode(
-        [*rows.train, *recovery.rows], renderer(project, PLAIN), start.chat, settings.max_tokens,
-        begun=recovery.begun,
+        [*rows.train, *recovery.rows], renderer(project, PLAIN), start.chat,
+        start.room(settings.max_tokens), begun=recovery.begun,
     )  # fmt: skip
     if not encoded.input_ids:
-        raise InputError(
-            f"all {len(rows.train)} training rows are longer than {settings.max_tokens} tokens",
-            fix="raise --set tune.max_tokens",
+        raise start.none_fits(
+            f"{len(rows.train)} training rows", settings.max_tokens, "tune.max_tokens"
         )
     return Plan(recipe, seed, start, rows, recovery, encoded, development)
 
@@ -221,8 +220,8 @@ def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> 
     replay = in_own_words(plan.rows.train, model, asked, refusal_rules, journal, progress)
     settings = project.file.tune
     encoded = encode(
-        [*replay.rows, *plan.recovery.rows], asked, model.chat, settings.max_tokens, replay.cut,
-        plan.recovery.begun,
+        [*replay.rows, *plan.recovery.rows], asked, model.chat,
+        plan.start.room(settings.max_tokens), replay.cut, plan.recovery.begun,
     )  # fmt: skip
     return encoded, replay.replaced
 

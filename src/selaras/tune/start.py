@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selaras.core.errors import InputError
+from selaras.core.files import read_json
 from selaras.core.fingerprint import sha256_file
 from selaras.core.tuning import Tuning
 from selaras.models.catalogue import bundled
 from selaras.models.chat_templates import read_chat_template
-from selaras.models.local_adapter import WHOLE, weights_file
+from selaras.models.local_adapter import WHOLE, refuse_other_base, weights_file
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import base_folder, finished_tuning
-from selaras.models.local_weights import load_tokenizer
+from selaras.models.local_weights import context_of, load_tokenizer, model_config
 from selaras.models.names import Place
 
 Variant = Literal["pt", "it"]
@@ -37,14 +38,31 @@ class Start:
     parents: tuple[str, ...] = ()
 
     @property
+    def context(self) -> int:
+        """How many tokens the model reads at most."""
+        return context_of(model_config(self.base))
+
+    def room(self, most: int) -> int:
+        """Return how long a row may be: `most` tokens, and never longer than the context."""
+        return min(most, self.context)
+
+    def none_fits(self, rows: str, most: int, setting: str) -> InputError:
+        """Return the error that says that all of some rows are too long."""
+        room = self.room(most)
+        return InputError(
+            f"all {rows} are longer than {room} tokens" + (", the model's context" * (room < most)),
+            fix="shorten them, or take another model" if room < most else f"raise --set {setting}",
+        )
+
+    @property
     def identity(self) -> tuple[str | None, str | None]:
         """What tells this start from another of the same weights: template, adapter."""
         own = sha256_file(weights_file(self.adapter)) if self.adapter else None
         return self.chat_template, own
 
 
-def starting_point(settings: Tuning, place: Place) -> Start:
-    """Return what `settings` start from.
+def starting_point(settings: Tuning, place: Place, *, answers: bool = True) -> Start:
+    """Return what `settings` start from; `answers` says that a model that answers is trained.
 
     Raises InputError where the model or the adapter is not there, and for a pre-trained model
     without a chat template where none is given.
@@ -69,6 +87,10 @@ def starting_point(settings: Tuning, place: Place) -> Start:
             "(it) model"
         )
     adapter = _adapter(settings, place) if settings.adapter else None
+    if adapter is not None:
+        if answers:
+            _refuse_reward(adapter)
+        refuse_other_base(adapter, base)
     name = settings.adapter or ""
     parents = (name.removeprefix("run:"),) if name.startswith("run:") else ()
     return Start(base, variant, ChatTokenizer(tokenizer), attached, adapter, tuple(notes), parents)
@@ -83,6 +105,17 @@ def variant_of(model: str, tokenizer: Any) -> Variant:
     if scheme == "bundled":
         return "pt" if bundled(name).variant == "pt" else "it"
     return "it" if getattr(tokenizer, "chat_template", None) else "pt"
+
+
+def _refuse_reward(adapter: Path) -> None:
+    """Raise InputError for a reward model's adapter: it was never trained to answer."""
+    config = adapter / "adapter_config.json"
+    found = read_json(config) if config.is_file() else {}
+    if isinstance(found, dict) and found.get("task_type") == "SEQ_CLS":
+        raise InputError(
+            "this adapter is a reward model's: it scores answers and gives none", path=adapter,
+            field="tune.adapter", fix="name one of tune sft, tune preference or tune rl",
+        )  # fmt: skip
 
 
 def _adapter(settings: Tuning, place: Place) -> Path:

@@ -44,6 +44,8 @@ LOWER = (
 # A full disk, a quota, a limit on a file's size: a library may keep the words and not the number.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+# How torch says that a file which it was writing ended before its time: errno is lost in between.
+_CUT_SHORT = ("inline_container.cc", "iostream error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,8 @@ def training_error(error: Exception, lower: str) -> SelarasError:
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return SelarasError(f"out of memory: lower --set {lower}")
-    if getattr(error, "errno", None) in _NO_ROOM or any(os.strerror(n) in text for n in _NO_ROOM):
+    signs = (*map(os.strerror, _NO_ROOM), *_CUT_SHORT)
+    if getattr(error, "errno", None) in _NO_ROOM or any(sign in text for sign in signs):
         return SelarasError(
             "the disk is full, or a limit on it is reached, and a checkpoint could not be written: "
             "make room, and go on from the last whole one with --resume"
