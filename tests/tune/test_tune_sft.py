@@ -326,3 +326,18 @@ def test_the_plan_says_where_rows_went_and_warns(tuned):
     assert f"{len(plan.encoded.too_long)} of them too long and left out: " in text
     assert plan.encoded.too_long[0] in text
     assert text.count("warning: ") == len(plan.notes)
+
+
+def test_a_forecast_goes_by_tokens_as_the_last_batch_may_hold_one_row(tuned, tmp_path, monkeypatch):
+    from selaras.tune import forecast
+    from selaras.tune.encode import Encoded
+    from selaras.tune.trainer import Training
+
+    monkeypatch.setattr(forecast._Clock, "split", lambda *_: (1.0, 2.0))
+    monkeypatch.setattr(forecast, "_trainable", lambda *_: 5)
+    settings = tuned[0].file.tune.model_copy(update={"batch_size": 4, "epochs": 1})
+    rows = [Encoded(((1, 2),) * n, ((1, 2),) * n, ()) for n in (12, 13)]
+    few = Training(tmp_path, rows[0], settings, 0, tmp_path)
+    found = forecast._probed(few, rows[1], lambda *_: [tmp_path])
+    assert found.steps == 4
+    assert found.training_seconds == 1 + 2 * 3 * 13 / 12

@@ -35,13 +35,13 @@ def measure_speed(model: LocalModel, at_once: int | None = None) -> Speed:
     ]
     talk = [(Message(role="user", content=text),) for text in asked]
     with torch.inference_mode():
-        reading = _fastest(lambda: model.model(input_ids=ids, logits_to_keep=1))
-    writing = _fastest(lambda: list(model.generate(talk, Sampling(max_tokens=NEW))))
+        reading = fastest(lambda: model.model(input_ids=ids, logits_to_keep=1))
+    writing = fastest(lambda: list(model.generate(talk, Sampling(max_tokens=NEW))))
     read = ROWS * LENGTH / reading
     return Speed(read, read / TRAINING_COST, len(talk) * NEW / writing)
 
 
-def _fastest(work: Callable[[], object]) -> float:
+def fastest(work: Callable[[], object]) -> float:
     """Return the shorter time of two runs: the first one warms up, and others disturb either."""
     times = []
     for _ in range(2):

@@ -21,7 +21,7 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Expected
 from selaras.core.tuning import LoraSettings
-from selaras.models.local import best_dtype, open_local
+from selaras.models.local import LocalModel, best_dtype, open_local
 from selaras.models.local_speed import Speed, measure_speed
 from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.tune.choose_pairs import EncodedPairs
@@ -92,12 +92,12 @@ def forecast(project: Project, plan: Plan, progress: Progress = SILENT) -> Forec
         kept=tuple(rows.kept[i] for i in chosen),
     )
     probe = _probed(training_of(project, plan, few, Path()), rows, train)
-    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    model, opening = _opened(plan)
     speed = measure_speed(model)
     progress.say("measured a few steps and answers of this very run")
     longest = max(sum(label == IGNORED for label in labels) for labels in rows.labels)
     return probe.forecast(
-        plan.base, _answers(plan, project, speed, probe.opening),
+        plan.base, _answers(plan, project, speed, opening),
         _caches_mb(model.model.config, longest),
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def forecast_pairs(
     )
     start = plan.start.adapter
     probe = _probed(Training(plan.base, few, settings, plan.seed, Path(), start=start), rows, work)
-    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    model, opening = _opened(plan)
     speed = measure_speed(model)
     progress.say("measured a few steps and answers of this very run")
     longest = max(map(len, rows.prompts))
@@ -146,10 +146,10 @@ def forecast_pairs(
     if isinstance(plan, PreferencePlan):
         points = settings.epochs * len(tune.preference.scales)
         answers = _answered(len(plan.selection), SELECTION_TOKENS, prompt, speed)
-        choosing = points * (probe.opening + answers)
+        choosing = points * (opening + answers)
     else:
         aside = len(plan.rows.aside) * rows.tokens / len(rows) / speed.read
-        choosing = settings.epochs * (probe.opening + aside)
+        choosing = settings.epochs * (opening + aside)
     return probe.forecast(plan.base, choosing + unread, _caches_mb(model.model.config, longest))
 
 
@@ -173,7 +173,7 @@ class _Probe:
             tokens_per_second=self.tokens / (self.training_seconds - self.opening),
             training_seconds=self.training_seconds,
             choosing_seconds=choosing,
-            peak_mb=_peak_mb() + caches_mb,
+            peak_mb=peak_mb_so_far() + caches_mb,
             device="GPU" if torch.cuda.is_available() else "CPU",
         )
 
@@ -190,12 +190,22 @@ def _probed(
         (made,) = work(one, watch)
         trainable = _trainable(one, made)
         opening, step = watch.split(begun)
-    share = (rows.tokens / len(rows)) / (few.rows.tokens / len(few.rows))
+    # By tokens and not by steps: an epoch's last batch may hold a row or two.
+    tokens = rows.tokens * settings.epochs
+    training = step * one.steps * tokens / few.rows.tokens
     steps = replace(few, rows=rows).steps
     give_back_memory()
-    return _Probe(
-        trainable, opening, opening + steps * step * share, steps, rows.tokens * settings.epochs
-    )
+    return _Probe(trainable, opening, opening + training, steps, tokens)
+
+
+def _opened(plan: Plan | PreferencePlan | RewardPlan) -> tuple[LocalModel, float]:
+    """Return the base and the seconds that opening it takes, as each point that is tried is.
+
+    What a training does before its first step takes longer: it also makes its trainer.
+    """
+    begun = time.perf_counter()
+    model = open_local(plan.base, chat_template=plan.start.chat_template)
+    return model, time.perf_counter() - begun
 
 
 def _first_batches(rows: int, count: int, seed: int) -> list[int]:
@@ -287,7 +297,8 @@ def _caches_mb(config: Any, longest: int) -> float:
     return float(WIDE_BATCH * positions * position / (1 << 20))
 
 
-def _peak_mb() -> float:
+def peak_mb_so_far() -> float:
+    """Return the most memory that this process has held, libraries included."""
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated() / (1 << 20))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

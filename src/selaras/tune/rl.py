@@ -172,7 +172,7 @@ def tune_rl(
     """
     place = place_of(project, progress)
     opener = rewarders or (lambda name: open_rewarder(name, place))
-    rewarder, held_aside = _rewarders(plan.settings, opener)
+    rewarder, held_aside = open_rewarders(plan.settings, opener)
     render = renderer(project, PLAIN)
     key = _key(project, plan, rewarder, held_aside, render)
     if known := with_key(project.runs, "tune", key, "finished"):
@@ -214,9 +214,13 @@ def _unfinished(project: Project, plan: Plan, key: str) -> Manifest | None:
     return last and last.model_copy(update=again)
 
 
-def _rewarders(
+def open_rewarders(
     settings: RLSettings, opener: Callable[[str], Rewarder]
 ) -> tuple[Rewarder, Rewarder | None]:
+    """Return the reward model that is trained against, and the one held aside where there is one.
+
+    Raises InputError where a name is none of a reward model, or both are the same.
+    """
     if settings.reward is None:
         raise InputError("no reward model is named", fix="pass --reward run:ID")
     first = opener(settings.reward)
