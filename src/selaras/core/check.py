@@ -42,8 +42,22 @@ def _said(first: Any) -> str:
 
 
 def _fix(first: Any, model: type[BaseModel]) -> str | None:
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        alike = get_close_matches(str(first["loc"][0]), model.model_fields, n=1)
-        meant = f"did you mean {alike[0]}? " if alike else ""
-        return f"{meant}the fields are {', '.join(sorted(model.model_fields))}"
-    return None
+    if first["type"] != "extra_forbidden":
+        return None
+    fields = _fields(model, first["loc"][:-1])
+    if not fields:
+        return None
+    alike = get_close_matches(str(first["loc"][-1]), fields, n=1)
+    meant = f"did you mean {alike[0]}? " if alike else ""
+    return f"{meant}the fields are {', '.join(sorted(fields))}"
+
+
+def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """Return the fields of the record at a place in a model, none where it is no plain record."""
+    for part in place:
+        field = model.model_fields.get(str(part))
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)
