@@ -27,6 +27,7 @@ class Saying:
 
     def __init__(self, *said: str) -> None:
         self.said, self.talks = said, list[Conversation]()
+        self.samplings = list[Sampling]()
         self.identity = {"name": "saying", "said": list(said)}
 
     def generate(
@@ -35,6 +36,7 @@ class Saying:
         for index, talk in enumerate(conversations):
             text = self.said[min(len(self.talks), len(self.said) - 1)]
             self.talks.append(talk)
+            self.samplings.append(sampling)
             yield Generation(index, text, "ok", "stop", 10, 5)
 
 

@@ -9,7 +9,7 @@ from selaras.core.json_schema import a_text, an_object
 from selaras.core.records import Expected, Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json
-from selaras.prompt.material import cases_text, policies_text
+from selaras.prompt.material import Case, cases_text, policies_text
 
 MOST, LONGEST = 3, 400
 _WANTED = {
@@ -47,7 +47,7 @@ def draft_critiques(
     text = _TASK.format(
         policy=f"\nTHE POLICY\n{policy}\n" if policy else "",
         wanted=wanted,
-        cases=cases_text([(row, output, f"What was found: {found}" if found else "")]),
+        cases=cases_text([Case(row, output, found)]),
         most=MOST,
     )
     return ask_json(editor, text, SCHEMA, read_critiques)

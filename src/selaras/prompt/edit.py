@@ -33,12 +33,11 @@ def edit_schema(principles: Sequence[Principle], ops: Sequence[Op] = OPS) -> Sch
     """Return the JSON Schema of an edit: ids are those of the principles that hold."""
     ids = [principle.id for principle in principles if principle.holds]
     possible = [op for op in ops if ids or op in {"add", "none"}]
-    # The text comes first: a small model that has to name an operation first always adds.
     return an_object(
         op=one_of(*possible),
         principle_id={"enum": [*ids, None]},
+        reason=a_text("what right responses have that the wrong ones lack, in a few words"),
         text=a_text("the rule, in one sentence"),
-        reason=a_text("why, in a few words"),
     )
 
 

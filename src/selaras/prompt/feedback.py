@@ -16,6 +16,7 @@ from selaras.core.errors import InputError
 from selaras.core.files import append_jsonl, read_jsonl
 from selaras.core.records import Expected, Identifier, Query, Record
 from selaras.judge.refusal import refusal_rules
+from selaras.prompt.material import Case
 
 FeedbackKind = Literal["critique", "kudos", "rewrite"]
 LONGEST = 4000
@@ -94,18 +95,20 @@ def against_expected(feedback: Feedback, row: Query) -> str | None:
     return None
 
 
-def said_of(feedback: Feedback) -> str:
-    """Return the feedback in the words in which a model is told it.
+def case_of(feedback: Feedback, row: Query) -> Case:
+    """Return the case that a model is shown: the response, what was said of it, what it should be.
 
-    >>> said_of(Feedback(id="f1", row="a", kind="critique", text="Too long."))
+    >>> row = Query(id="a", query="Hi")
+    >>> case_of(Feedback(id="f1", row="a", kind="critique", text="Too long."), row).found
     'The response was criticised: Too long.'
     """
+    if feedback.kind == "rewrite":
+        return Case(row, feedback.output, wanted=feedback.text)
     begun = {
         "critique": "The response was criticised",
         "kudos": "The response was praised, keep what earned it",
-        "rewrite": "The response should have read",
     }[feedback.kind]
-    return f"{begun}: {feedback.text}"
+    return Case(row, feedback.output, f"{begun}: {feedback.text}")
 
 
 def about(feedback: Sequence[Feedback], row: str) -> tuple[Feedback, ...]:

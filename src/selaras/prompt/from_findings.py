@@ -12,14 +12,13 @@ from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
 from selaras.prompt.gates import gates
 from selaras.prompt.lint_findings import SAID
-from selaras.prompt.material import cases_text, policies_text, template_text
+from selaras.prompt.material import Case, cases_text, policies_text, refuse_marks, template_text
 from selaras.prompt.measured import Change, reworded, without
 from selaras.prompt.principles import Proposed
 from selaras.template import PromptTemplate
 from selaras.template.finding import Finding
 
 LONGEST = 1200
-Cases = Sequence[tuple[Query, str, str]]
 SCHEMA = an_object(
     text=a_text("the part written anew"),
     reason=a_text("what is changed and why, in a few words"),
@@ -55,7 +54,7 @@ def in_words(finding: Finding, change: Change, text: str = "") -> str:
 
 def ask_reworded(
     editor: Editor, template: PromptTemplate, finding: Finding, policies: Mapping[str, Policy],
-    cases: Cases = (),
+    cases: Sequence[Case] = (),
 ) -> Told[tuple[PromptTemplate, str, str]]:  # fmt: skip
     """Return the template with the part written anew by the model, the new words and its reason."""
     part = finding.segment.text
@@ -70,6 +69,7 @@ def ask_reworded(
 
     def read(value: Mapping[str, object]) -> tuple[PromptTemplate, str, str]:
         written = " ".join(text_field(value, "text", LONGEST).split())
+        refuse_marks(written)
         if written == " ".join(part.split()):
             raise ValueError('"text" is the part as it stands')
         try:

@@ -1,14 +1,17 @@
 """What a model is shown of a case: delimited, cut, and said to be data and no instruction."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from selaras.core.records import Query
 from selaras.evaluate.judging import given_by_user
 from selaras.judge.question import delimited
 from selaras.policy import Policy, policy_text
-from selaras.prompt.asking import DATA
 from selaras.template import PromptTemplate, write_prompt
 
+_MARK = re.compile(r"</?[a-z]+-[0-9a-f]{8}>")
 LONGEST_SHOWN = 600
 LONGEST_POLICIES = 900
 LONGEST_TEMPLATE = 6000
@@ -16,16 +19,44 @@ LONGEST_TEMPLATE = 6000
 TRIED_SHOWN, LONGEST_TRIED = 4, 200
 
 
-def case_text(row: Query, output: str, note: str) -> str:
-    """Return a case: what the user gave, what was answered, what is said of it."""
-    shown = delimited(query=cut(given_by_user(row)), response=cut(output))
-    return f"{shown}\n\n{note}"
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A response to a row; `wanted` is the one that is right, where that is known.
+
+    `found` is what people or judges say of it, in a line.
+    """
+
+    row: Query
+    response: str
+    found: str = ""
+    wanted: str = ""
 
 
-def cases_text(cases: Sequence[tuple[Query, str, str]]) -> str:
-    """Return several cases, with the warning that what is between marks is data."""
-    parts = [f"CASE {number}\n{case_text(*case)}" for number, case in enumerate(cases, 1)]
-    return "\n\n".join([DATA, *parts])
+def cases_text(cases: Sequence[Case]) -> str:
+    """Return cases between marks, each text on one line in quotes: none can pose as another.
+
+    With the right response below the wrong one a 1.5B model finds the form that is wanted, which
+    it does not where the same is told in words; with marks about each text it copies the marks.
+    """
+    return delimited(
+        cases="\n\n".join(
+            f"CASE {number}\n{_case_lines(case)}" for number, case in enumerate(cases, 1)
+        )
+    )
+
+
+def _case_lines(case: Case) -> str:
+    lines = {
+        "query": given_by_user(case.row),
+        "wrong response" if case.wanted else "response": case.response,
+        "right response": case.wanted,
+        "found": case.found,
+    }
+    return "\n".join(
+        f"{name}: {json.dumps(cut(text), ensure_ascii=False)}"
+        for name, text in lines.items()
+        if text or text is case.response
+    )
 
 
 def template_text(template: PromptTemplate) -> str:
@@ -46,6 +77,15 @@ def tried_text(tried: Sequence[str]) -> str:
         return ""
     said = "TRIED ALREADY, WITHOUT HELP (propose something that differs in substance)"
     return "\n" + "\n".join([said, *lines]) + "\n"
+
+
+def refuse_marks(text: str) -> None:
+    """Raise ValueError where a text holds a mark such as `delimited` sets: material was copied.
+
+    >>> refuse_marks("Answer <briefly>.")
+    """
+    if found := _MARK.search(text):
+        raise ValueError(f"{found[0]} marks what you were shown: write the instructions alone")
 
 
 def refuse_tried(text: str, tried: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class Outcome:
 
     `right` is whether the row was dealt with as it expects, `kept` the same on a must-refuse row,
     `quality` in [0, 1], `words` says what was found for whoever reflects on it. `said` is the
-    response itself.
+    response itself, `wanted` the one response that is right, where there is only one.
     """
 
     row: str
@@ -38,6 +38,7 @@ class Outcome:
     tokens: int = 0
     words: str = ""
     said: str = field(default="", repr=False)
+    wanted: str = field(default="", repr=False)
 
     @property
     def value(self) -> float | None:

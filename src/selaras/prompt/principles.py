@@ -15,13 +15,15 @@ from selaras.judge.question import Question, delimited, read_json
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
 from selaras.prompt.edit import PrincipleEdit, apply_edit, edit_schema, read_edit
-from selaras.prompt.feedback import Feedback, against_expected, said_of
+from selaras.prompt.feedback import Feedback, against_expected, case_of
 from selaras.prompt.gates import GateVerdict, gates
 from selaras.prompt.material import (
+    Case,
     cases_text,
     cut,
     policies_text,
     principles_text,
+    refuse_marks,
     refuse_tried,
     template_text,
     tried_text,
@@ -38,11 +40,12 @@ THE INSTRUCTIONS NOW (they are fixed; only the principles may change)
 THE PRINCIPLES NOW
 {principles}
 {policy}{tried}
-THE CASES
+RESPONSES THAT IT GAVE
 {cases}
 
-Which one edit of the principles makes the assistant do better on such cases? "add" a new one,
-"edit" or "delete" one of those above by its id, or "none" where they say it already."""
+Which one edit of the principles makes the assistant respond rightly to all such queries? "add" a
+new one, "edit" or "delete" one of those above by its id, or "none" where they say it already. A
+principle says what form a response has and what that depends on."""
 _POLICY = "\nTHE POLICY (no principle may go against it)\n{text}\n"
 
 
@@ -71,7 +74,7 @@ class Proposed:
 def propose_edit(
     editor: Editor,
     template: PromptTemplate,
-    cases: Sequence[tuple[Query, str, str]],
+    cases: Sequence[Case],
     policies: Mapping[str, Policy],
     tried: Sequence[str] = (),
 ) -> Told[PrincipleEdit]:
@@ -80,7 +83,7 @@ def propose_edit(
     A case is a row, the response to it and what is said of it. `tried` are rules that did not help:
     the model is shown the last of them, and asked again where it comes back with one.
     """
-    named = list(dict.fromkeys(name for row, _, _ in cases for name in row.policies))
+    named = list(dict.fromkeys(name for case in cases for name in case.row.policies))
     policy = policies_text(policies, named[:3])
     text = _TASK.format(
         instructions=template_text(template),
@@ -94,6 +97,7 @@ def propose_edit(
     def read(value: Mapping[str, object]) -> PrincipleEdit:
         edit = read_edit(value, template)
         if edit.text:
+            refuse_marks(edit.text)
             refuse_tried(edit.text, tried)
         return edit
 
@@ -113,7 +117,7 @@ def improve_by_principle(
     Nothing is written. Feedback that asks for the opposite of what the row or its policy wants is
     proposed all the same, with a warning: people decide.
     """
-    told = propose_edit(editor, template, [(row, feedback.output, said_of(feedback))], policies)
+    told = propose_edit(editor, template, [case_of(feedback, row)], policies)
     edit = told.value
     if edit is None:
         return Proposed("no edit", None, problems=told.problems, reason=told.reason)

@@ -16,6 +16,7 @@ from selaras.prompt.edit import apply_edit
 from selaras.prompt.edit import in_words as edit_in_words
 from selaras.prompt.from_findings import ask_reworded, in_words
 from selaras.prompt.gates import gates
+from selaras.prompt.material import Case
 from selaras.prompt.measured import changes_for, without
 from selaras.prompt.objective import Outcome
 from selaras.prompt.principles import propose_edit
@@ -186,5 +187,5 @@ def with_place_for_examples(template: PromptTemplate) -> PromptTemplate:
     return with_body(template, f"{before}{{{{! examples }}}}\n{shown}{{{{! /examples }}}}\n{last}")
 
 
-def _case(row: Query, outcome: Outcome) -> tuple[Query, str, str]:
-    return row, outcome.said, f"What was found: {outcome.words}"
+def _case(row: Query, outcome: Outcome) -> Case:
+    return Case(row, outcome.said, outcome.words, outcome.wanted)

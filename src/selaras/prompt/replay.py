@@ -14,7 +14,7 @@ from selaras.core.json_schema import an_object, one_of
 from selaras.core.records import Query
 from selaras.evaluate.judging import given_by_user
 from selaras.judge.question import delimited, read_json
-from selaras.prompt.asking import DATA, Editor, ask_json
+from selaras.prompt.asking import Editor, ask_json
 from selaras.prompt.feedback import Feedback
 from selaras.prompt.material import cut
 from selaras.prompt.objective import Outcome
@@ -88,7 +88,7 @@ def _state(editor: Editor, feedback: Feedback, row: Query, outcome: Outcome) -> 
     material = delimited(
         query=cut(given_by_user(row)), response=cut(outcome.said), feedback=feedback.text
     )
-    text = f"{DATA}\n\n{material}\n\n{_ASKED[feedback.kind]}"
+    text = f"{material}\n\n{_ASKED[feedback.kind]}"
     told = ask_json(editor, text, SCHEMA, _read, repairs=1)
     if told.value is None:
         return "unknown"

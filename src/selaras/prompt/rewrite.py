@@ -14,30 +14,39 @@ from selaras.core.json_schema import a_text, an_object
 from selaras.core.records import Query
 from selaras.policy import Policy
 from selaras.prompt.asking import Editor, Told, ask_json, text_field
-from selaras.prompt.feedback import Feedback, against_expected, said_of
+from selaras.prompt.feedback import Feedback, against_expected, case_of
 from selaras.prompt.gates import gates
-from selaras.prompt.material import cases_text, policies_text, refuse_tried, tried_text
+from selaras.prompt.material import (
+    Case,
+    cases_text,
+    policies_text,
+    refuse_marks,
+    refuse_tried,
+    tried_text,
+)
 from selaras.prompt.principles import Proposed
 from selaras.template import PromptTemplate, with_body
 from selaras.template.lex import lex
 
 LONGEST = 4000
+# What is said before the text makes a small model look at the cases: asked for the text alone it
+# gives back the one that it was shown.
 SCHEMA = an_object(
-    reason=a_text("what is changed and why, in a few words"),
-    text=a_text("the whole new instructions"),
+    form=a_text("what form every right response has"),
+    depends_on=a_text("what in the query decides which response is right"),
+    text=a_text("the whole new instructions, which say both in full sentences"),
 )
 _TASK = """\
-You improve the instructions of an assistant. Write them anew, whole, so that the assistant does
-better on cases like those below and no worse on others. Keep what works, keep it short, and do not
-quote the cases.
+You improve the instructions of an assistant.
 
 THE INSTRUCTIONS NOW
 {text}
 {kept}{policy}{tried}
-THE CASES
+RESPONSES THAT IT GAVE
 {cases}
 
-Write the whole new instructions."""
+Write new instructions, whole, with which it responds rightly to these queries and to all like them,
+and no worse to others. Do not quote the cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def editable(template: PromptTemplate) -> Stretch:
 def propose_text(
     editor: Editor,
     template: PromptTemplate,
-    cases: Sequence[tuple[Query, str, str]],
+    cases: Sequence[Case],
     policies: Mapping[str, Policy],
     tried: Sequence[str] = (),
 ) -> Told[tuple[PromptTemplate, str]]:
@@ -93,7 +102,7 @@ def propose_text(
     one that stands now, and asked again where it comes back with one.
     """
     stretch = editable(template)
-    named = list(dict.fromkeys(name for row, _, _ in cases for name in row.policies))
+    named = list(dict.fromkeys(name for case in cases for name in case.row.policies))
     policy = policies_text(policies, named[:2])
     kept = [f"Keep the place {{{{{name}}}}}, once, as it is." for name in stretch.variables]
     kept += [f"Keep these words exactly: {text}" for text in stretch.frozen]
@@ -107,8 +116,9 @@ def propose_text(
 
     def read(value: Mapping[str, object]) -> tuple[PromptTemplate, str]:
         written = text_field(value, "text", LONGEST)
+        refuse_marks(written)
         refuse_tried(written, tried)
-        reason = text_field(value, "reason", 600, required=False)
+        reason = text_field(value, "form", 600, required=False)
         return rewritten(template, stretch, written), reason
 
     return ask_json(editor, text, SCHEMA, read)
@@ -162,7 +172,7 @@ def improve_by_rewrite(
 
     Nothing is written to the file.
     """
-    cases = [(row, feedback.output, said_of(feedback))]
+    cases = [case_of(feedback, row)]
     told = propose_text(editor, template, cases, policies)
     if told.value is None:
         return Proposed("no rewrite", None, problems=told.problems, reason=told.reason)

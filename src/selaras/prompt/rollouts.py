@@ -171,6 +171,7 @@ def exact_score(
                 Outcome(
                     row.id, groups.get(row.id, row.id), good,
                     tokens=answer.prompt_tokens + answer.tokens, words=said, said=answer.text,
+                    wanted=getattr(row, "response", ""),
                 )
             )  # fmt: skip
         return found
