@@ -121,3 +121,24 @@ def test_live_preview_verify_and_beside(browser: Any, served: str) -> None:
     page.locator("#panel-1 .badge", has_text="unseen ablations").wait_for()
     assert said == []
     page.close()
+
+
+def test_a_regex_cuts_the_live_page_and_a_broken_one_is_said(browser: Any, served: str) -> None:
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(served)
+    page.select_option("#unit", "regex")
+    page.fill("#regex", "[")
+    page.keyboard.press("Enter")
+    page.locator("#status", has_text="is broken").wait_for()
+    page.fill("#regex", "Use \\w+")
+    page.keyboard.press("Enter")
+    page.locator("#panel-0 .segment", has_text="Use ").first.wait_for()
+    page.locator("#status", has_text="cut at every match").wait_for()
+    page.locator("#verify").click()
+    page.locator("#unit option", has_text="regex (verified)").wait_for(state="attached")
+    page.reload()
+    assert page.locator("#unit option", has_text="regex (verified)").count() == 1
+    assert said == []
+    page.close()

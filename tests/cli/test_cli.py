@@ -278,3 +278,11 @@ def test_the_package_runs_as_a_module() -> None:
         [sys.executable, "-m", "selaras", "--version"], check=True, capture_output=True
     )
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("arguments", [("debug", "--input", "a\udcff"), ("eval", "sys\udcff")])
+def test_bytes_that_are_no_utf_8_are_refused_in_one_line(run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "is not UTF-8" in result.output
+    assert len(result.output.splitlines()) == 1

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from selaras.core.check import checked
 from selaras.core.errors import (
+    JOINERS,
     GateError,
     InputError,
     MissingExtraError,
@@ -39,7 +40,12 @@ def test_the_exit_codes() -> None:
 def test_a_message_is_one_printable_line(what: str, path: str, fix: str) -> None:
     text = str(InputError(what, path=path, line=3, field="f", fix=fix))
     assert len(text) <= 600
-    assert text.isprintable()
+    assert text.translate(dict.fromkeys(map(ord, JOINERS))).isprintable()
+
+
+def test_a_family_of_emoji_stays_one_and_a_change_of_direction_goes() -> None:
+    family = "\U0001f469\u200d\U0001f467"
+    assert one_line(f"{family} a\u202eb") == f"{family} a b"
 
 
 def test_a_message_has_its_place_and_what_to_do() -> None:

@@ -207,3 +207,22 @@ def test_what_an_endpoint_cannot_do_is_said(tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path, tmp_path)
     with pytest.raises(InputError, match="name a local --proxy"):
         open_any("scripted:s.jsonl", place)
+
+
+def test_a_regex_cuts_both_prompts_and_the_note_stays(model: Any) -> None:
+    live = open_live(model, [("A", SAID)], Asked("Use it."), "regex", None, regex=r"Use \w+",
+                     note="tiny is a proxy")  # fmt: skip
+    assert live.shown[0]["note"] == "tiny is a proxy"
+    http = client(live)
+    begun = http.post("/api/verify", json={"panel": 0, "unit": "regex"}).json()
+    assert wait(http, begun["job"])["state"] == "done"
+    beside = http.post("/api/open", json={"panel": 0, "as": 1, "system": "Use tea. Go."}).json()
+    assert beside["note"] == "tiny is a proxy"
+    assert "logp" not in beside["units"]["regex"]
+    cut_again = http.post("/api/cut", json={"regex": "kind|Go"}).json()["units"]
+    assert len(cut_again) == 2
+    assert cut_again[0] == live.shown[0]["units"]["regex"]
+    broken = http.post("/api/cut", json={"regex": "("})
+    assert (broken.status_code, live.regex) == (400, "kind|Go")
+    assert "is broken" in broken.json()["error"]
+    assert '"kind|Go"' in http.get("/").text

@@ -88,6 +88,7 @@ def _page(source: Source, plan: Plan, opened: Any, first: Any, progress: Any) ->
 def serve(source: Source, asked: opening.Asked, plan: Plan, port: int) -> None:
     """Serve the page until Ctrl-C."""
     from selaras.core.errors import MissingExtraError
+    from selaras.debug.remote import open_any
     from selaras.debug.serve import application, open_live
 
     try:
@@ -95,8 +96,13 @@ def serve(source: Source, asked: opening.Asked, plan: Plan, port: int) -> None:
     except ImportError as error:
         raise MissingExtraError("uvicorn", "studio") from error
     with showing() as progress:
-        model = opening.open_debugged(plan.proxy or source.model, source.place)
-        live = open_live(model, source.prompts, asked, plan.unit, source.place.cache, progress)
+        opened = open_any(source.model, source.place, plan.proxy)
+        if opened.model is None:
+            raise InputError("--serve needs a model with weights here", fix="name a local --proxy")
+        live = open_live(
+            opened.model, source.prompts, asked, plan.unit, source.place.cache, progress,
+            regex=plan.regex, note=opened.note,
+        )  # fmt: skip
     live.settings = plan.settings
     say(f"open http://127.0.0.1:{port}/ (Ctrl-C ends it)")
     uvicorn.run(application(live), host="127.0.0.1", port=port, log_level="warning")

@@ -63,6 +63,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         from selaras.core.errors import SelarasError, one_line
 
         try:
+            _refuse_half_characters(kwargs)
             function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
@@ -84,6 +85,20 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                   f"(details in {_details()}; please report them)", 1)  # fmt: skip
 
     return wrapped
+
+
+def _refuse_half_characters(options: dict[str, Any]) -> None:
+    """Raise InputError for bytes of the command line that are no UTF-8; a path may hold them."""
+    from selaras.core.errors import InputError
+
+    for name, value in options.items():
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
+                shown = text.encode("utf-8", "replace").decode()
+                raise InputError(
+                    f"{name.replace('_', '-')} {shown!r} is not UTF-8",
+                    fix="give it in UTF-8, or in a file",
+                )
 
 
 def open_project_at(folder: Path, overrides: list[str] | None = None) -> "Project":

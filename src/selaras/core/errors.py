@@ -13,6 +13,8 @@ Every message is one line; the command line prints it without a traceback.
 
 from pathlib import Path
 
+JOINERS = "\u200c\u200d"
+
 
 class SelarasError(Exception):
     """Raised when a run cannot go on; its text is one line that a user can act on."""
@@ -78,8 +80,10 @@ class GateError(SelarasError):
 def one_line(text: str, limit: int = 600) -> str:
     """Return the text on one line, cut to the limit: untrusted text must not flood a terminal.
 
+    Joiners stay, which emoji and many scripts are written with.
+
     >>> one_line("a\\n  b")
     'a b'
     """
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    flat = " ".join("".join(c if c.isprintable() or c in JOINERS else " " for c in text).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

@@ -4,9 +4,28 @@
 // into the page as text nodes only.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const METHODS = { surrogate: "surrogate", "leave-one-out": "leave-one-out", gradient: "gradient (preview)" };
-const UNITS = Object.keys(DATA.panels[0].units);
-const state = { unit: DATA.unit, method: "surrogate", contrast: DATA.panels[0].against.length > 0, job: null };
-const panels = DATA.panels.map((p, i) => ({ ...p, id: i, chosen: new Set(p.chosen), at: p.chosen[0] || 0, from: null, note: "" }));
+const state = { unit: DATA.unit, method: "surrogate", contrast: DATA.panels[0].against.length > 0, job: null, pattern: DATA.regex || "", asking: false };
+const panels = DATA.panels.map(opened);
+
+// Offsets count code points, as the library's do; a string of JavaScript is indexed by UTF-16 units.
+function opened(panel, id) {
+  const points = { prompt: Array.from(panel.text), said: Array.from(panel.response.text) };
+  return { ...panel, points, id, chosen: new Set(panel.chosen), at: panel.chosen[0] || 0, from: null };
+}
+const span = (points, start, end) => points.slice(start, end).join("");
+// Spans with those that touch or overlap as one; tokens that spell one character have the same.
+function joined(spans) {
+  const found = [];
+  for (const [a, b] of spans) {
+    const last = found[found.length - 1];
+    if (last && a <= last[1]) last[1] = Math.max(last[1], b); else found.push([a, b]);
+  }
+  return found;
+}
+// What nobody would see (control characters, changes of direction, blanks of no width, tags) is
+// named; joiners stay, which emoji and many scripts are written with.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const visible = (text) => text.replace(HIDDEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -131,7 +150,7 @@ function prompt(panel, map, scale) {
   const box = make("div", { class: `prompt${map.grey ? " grey" : ""}`, role: "list", "aria-label": "The prompt, by segments" });
   let block = null, kind = null;
   unit.segments.forEach((segment, i) => {
-    const text = panel.text.slice(segment.start, segment.end);
+    const text = visible(span(panel.points.prompt, segment.start, segment.end));
     if (!segment.ablatable && !segment.tokens.length) return;
     const next = segment.ablatable ? `${segment.role} ${segment.message}` : "template";
     if (next !== kind) {
@@ -162,7 +181,7 @@ function response(panel) {
   const box = make("div", { class: "response", role: "listbox", "aria-multiselectable": "true", "aria-label": "The response: choose the target. Arrows move, space chooses, shift and arrows extend, control keeps what was chosen." });
   panel.response.tokens.forEach(([start, end], t) => {
     const next = panel.response.tokens[t + 1];
-    const text = panel.response.text.slice(start, next ? Math.max(next[0], start) : panel.response.text.length) || "";
+    const text = visible(span(panel.points.said, start, next ? Math.max(next[0], start) : panel.points.said.length));
     if (!text) return; // a further token of one character
     box.append(make("span", {
       class: "token", role: "option", "data-t": t, tabindex: t === panel.at ? "0" : "-1", dir: "auto",
@@ -173,13 +192,13 @@ function response(panel) {
   });
   box.addEventListener("keydown", (event) => keyed(panel, event));
   const parts = [make("h3", {}, "The response"), box];
-  if (panel.against.length) parts.push(make("p", { class: "against" }, `and not: ${panel.against.join(" | ")}`));
+  if (panel.against.length) parts.push(make("p", { class: "against" }, `and not: ${visible(panel.against.join(" | "))}`));
   parts.push(make("p", { class: "value" }, `log p of the target: ${sum([...panel.chosen].map((t) => panel.response.logp[t])).toFixed(2)} nats over ${panel.chosen.size} tokens`));
   return make("div", { class: "said" }, ...parts);
 }
 function whole(panel, t) { // all tokens that spell the same characters
-  const span = panel.response.tokens[t];
-  return panel.response.tokens.map((other, i) => (other[0] < span[1] && span[0] < other[1] ? i : -1)).filter((i) => i >= 0);
+  const own = panel.response.tokens[t];
+  return panel.response.tokens.map((other, i) => (other[0] < own[1] && own[0] < other[1] ? i : -1)).filter((i) => i >= 0);
 }
 function begin(panel, t, event) {
   const add = event.ctrlKey || event.metaKey;
@@ -221,11 +240,14 @@ document.addEventListener("mouseup", () => panels.forEach((panel) => { panel.fro
 function drawTools() {
   const option = (name, label, now) => make("option", { value: name, selected: name === now }, label);
   const choose = (label, id, names, now, change) => make("label", {}, `${label} `, make("select", { id, onchange: change }, ...Object.entries(names).map(([n, l]) => option(n, l, now))));
-  const units = Object.fromEntries(UNITS.map((u) => [u, panels[0].units[u].logp ? `${u} (verified)` : u]));
+  const units = Object.fromEntries(Object.keys(panels[0].units).map((u) => [u, panels[0].units[u].logp ? `${u} (verified)` : u]));
+  if (DATA.live) units.regex = units.regex || "regex";
+  const unit = state.asking ? "regex" : state.unit;
   const contrast = panels.some((p) => p.against.length);
   const bar = document.getElementById("tools"), focused = document.activeElement && document.activeElement.id;
   bar.replaceChildren(...[
-    choose("Unit", "unit", units, state.unit, (e) => { state.unit = e.target.value; draw(); panels.forEach(preview); }),
+    choose("Unit", "unit", units, unit, (e) => { state.asking = !panels[0].units[e.target.value]; if (!state.asking) state.unit = e.target.value; draw(); panels.forEach(preview); }),
+    DATA.live && unit === "regex" ? make("label", {}, "begin at every match of ", make("input", { id: "regex", value: state.pattern, spellcheck: "false", autocapitalize: "off", onchange: (e) => cutBy(e.target.value) })) : null,
     choose("Method", "method", METHODS, state.method, (e) => { state.method = e.target.value; draw(); panels.forEach(preview); }),
     contrast ? make("label", {}, make("input", { type: "checkbox", id: "contrast", checked: state.contrast, onchange: (e) => { state.contrast = e.target.checked; draw(); panels.forEach(preview); } }), " against the contrast") : null,
     DATA.live ? make("button", { id: "verify", disabled: state.job !== null, onclick: verify }, "Verify by ablation") : null,
@@ -238,10 +260,10 @@ function drawTools() {
 function exportJson() {
   const found = panels.map((panel) => {
     const map = mapOf(panel), unit = panel.units[state.unit];
-    const spans = [...panel.chosen].sort((a, b) => a - b).map((t) => panel.response.tokens[t]);
+    const spans = joined([...panel.chosen].sort((a, b) => a - b).map((t) => panel.response.tokens[t]));
     return { model: panel.model, method: map.name || null, unit: state.unit,
-      target: { text: spans.map(([a, b]) => panel.response.text.slice(a, b)).join(""), start: Math.min(...spans.map((s) => s[0])), end: Math.max(...spans.map((s) => s[1])), spans },
-      segments: map.index.map((i, k) => ({ role: unit.segments[i].role, origin: unit.segments[i].origin, text: panel.text.slice(unit.segments[i].start, unit.segments[i].end), start: unit.segments[i].start, end: unit.segments[i].end, score: map.scores ? map.scores[k] : null })),
+      target: { text: spans.map(([a, b]) => span(panel.points.said, a, b)).join(" … "), start: Math.min(...spans.map((s) => s[0])), end: Math.max(...spans.map((s) => s[1])), spans },
+      segments: map.index.map((i, k) => ({ role: unit.segments[i].role, origin: unit.segments[i].origin, text: span(panel.points.prompt, unit.segments[i].start, unit.segments[i].end), start: unit.segments[i].start, end: unit.segments[i].end, score: map.scores ? map.scores[k] : null })),
       faithfulness: { lds: map.lds ?? null } };
   });
   const url = URL.createObjectURL(new Blob([JSON.stringify(found, null, 2)], { type: "application/json" }));
@@ -283,6 +305,14 @@ async function verify() {
   if (state.method === "gradient") state.method = "surrogate";
   state.job = null; draw();
 }
+async function cutBy(pattern) {
+  try {
+    const { units } = await ask("/api/cut", { regex: pattern });
+    units.forEach((unit, i) => { panels[i].units.regex = unit; });
+    Object.assign(state, { unit: "regex", pattern, asking: false });
+    draw(); panels.forEach(preview); say(`cut at every match of ${pattern}`);
+  } catch (error) { say(error.message); }
+}
 async function cancel() { if (state.job) await ask("/api/cancel", { job: state.job.id }); }
 function editor(panel) {
   if (!DATA.live) return null;
@@ -294,7 +324,7 @@ function editor(panel) {
     try {
       say("reading the prompt");
       const made = await ask("/api/open", { panel: panel.id, as, system: system.value, against: against.value.split("|").map((t) => t.trim()).filter(Boolean) });
-      const next = { ...made, id: as, chosen: new Set(made.chosen), at: 0, from: null };
+      const next = { ...opened(made, as), at: 0 };
       panels[as] = next;
       if (next.against.length) state.contrast = true;
       homes(); draw(); preview(next); say("ready");

@@ -12,22 +12,26 @@ WHAT = (
 )
 
 
-def render_page(panels: Sequence[dict[str, Any]], *, unit: str, live: bool = False) -> str:
-    """Return the page of one or two prompts."""
+def render_page(
+    panels: Sequence[dict[str, Any]], *, unit: str, live: bool = False, regex: str | None = None
+) -> str:
+    """Return the page of one or two prompts; `regex` is what the unit of that name is cut by."""
     return page(
         "Which part of the prompt made the model say that",
         body(panels),
         lede=WHAT,
         style=_resource("page.css"),
-        program=program(panels, unit, live),
+        program=program(panels, unit, live, regex),
         footer="Made by selaras debug. Scores are estimates of what deleting a segment does, "
         "not of what the model means.",
     )
 
 
-def program(panels: Sequence[dict[str, Any]], unit: str, live: bool) -> Program:
+def program(
+    panels: Sequence[dict[str, Any]], unit: str, live: bool, regex: str | None = None
+) -> Program:
     """Return the page's script with its data."""
-    data = {"panels": list(panels), "unit": unit, "live": live}
+    data = {"panels": list(panels), "unit": unit, "live": live, "regex": regex}
     return Program(_resource("page.js"), data, live)
 
 

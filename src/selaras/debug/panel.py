@@ -24,10 +24,13 @@ DIGITS = 5
 UNITS_SHOWN = ("message", "section", "paragraph", "line", "sentence", "word", "token")
 
 
-def panel(probe: Probe, title: str, model: str, note: str | None = None) -> dict[str, Any]:
+def panel(
+    probe: Probe, title: str, model: str, note: str | None = None, regex: str | None = None
+) -> dict[str, Any]:
     """Return the prompt as the page draws it; nothing is run but the whole prompt.
 
-    `note` says what stands between the model and the one that was asked for.
+    `note` says what stands between the model and the one that was asked for; with a `regex` there
+    is a unit of that name.
     """
     tokens = probe.view.tokens
     full = probe.ask((), np.ones((1, 0), bool))
@@ -45,11 +48,16 @@ def panel(probe: Probe, title: str, model: str, note: str | None = None) -> dict
         },
         "chosen": list(probe.target.chosen),
         "against": [response.text for response in probe.target.responses[1:]],
-        "units": {unit: {"segments": [_segment(s) for s in cut(probe.view, unit)]}
-                  for unit in UNITS_SHOWN},
+        "units": {unit: unit_of(probe, unit) for unit in UNITS_SHOWN}
+                 | ({} if regex is None else {"regex": unit_of(probe, "regex", regex)}),
         "maps": [],
         "gradient": None,
     }  # fmt: skip
+
+
+def unit_of(probe: Probe, unit: str, regex: str | None = None) -> dict[str, Any]:
+    """Return a unit's segments; raises InputError for a broken regex."""
+    return {"segments": [_segment(s) for s in cut(probe.view, unit, regex)]}
 
 
 def gradient_of(probe: LocalProbe) -> dict[str, Any]:

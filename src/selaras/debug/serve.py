@@ -19,7 +19,7 @@ from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Message
 from selaras.debug.opening import Asked, open_probe, same_response
 from selaras.debug.page import program, render_page
-from selaras.debug.panel import gradient_of, panel, verified
+from selaras.debug.panel import gradient_of, panel, unit_of, verified
 from selaras.debug.probe import LocalProbe
 from selaras.debug.segments import cut
 from selaras.debug.settings import Settings
@@ -65,7 +65,11 @@ class Job:
 
 @dataclass(slots=True)
 class Live:
-    """What the page works on: the model, up to two prompts, and the jobs."""
+    """What the page works on: the model, up to two prompts, and the jobs.
+
+    `note` says what stands between the model and the one that was asked for, `regex` what the unit
+    of that name is cut by.
+    """
 
     model: Any
     rendered: list[Rendered]
@@ -73,13 +77,15 @@ class Live:
     shown: list[dict[str, Any]]
     unit: str
     cache: Any
+    regex: str | None = None
+    note: str | None = None
     settings: Settings = field(default_factory=Settings)
     jobs: dict[str, Job] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self) -> str:
         """Return the page with what is known now."""
-        return render_page(self.shown, unit=self.unit, live=True)
+        return render_page(self.shown, unit=self.unit, live=True, regex=self.regex)
 
     def gradient(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Return the gradient's map of a target."""
@@ -98,12 +104,21 @@ class Live:
     def verify(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Start the ablations of a unit; return the job's name."""
         probe, unit = self.probe(asked), str(asked.get("unit", self.unit))
-        segments = cut(probe.view, unit)
+        segments = cut(probe.view, unit, self.regex if unit == "regex" else None)
         job, name = Job(), uuid.uuid4().hex
         self.jobs[name] = job
         work = partial(self._verified, job, probe, segments, int(asked["panel"]), unit)
         threading.Thread(target=work, daemon=True).start()
         return {"job": name}
+
+    def cut(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Cut the prompts by a regex; return the unit of each, not verified."""
+        regex = str(asked["regex"])
+        units = [unit_of(probe, "regex", regex) for probe in self.probes]
+        self.regex = regex
+        for shown, unit in zip(self.shown, units, strict=True):
+            shown["units"]["regex"] = unit
+        return {"units": units}
 
     def _verified(self, job: Job, probe: LocalProbe, segments: Any, number: int, unit: str) -> None:
         try:
@@ -142,7 +157,8 @@ class Live:
         with self.lock:
             made = open_probe(self.model, rendered, Asked(response, against=against), self.cache)
             made.target = select(made.target, probe.target.spans)
-            shown = panel(made, "A" if place == 0 else "B", self.shown[0]["model"])
+            title = "A" if place == 0 else "B"
+            shown = panel(made, title, self.shown[0]["model"], self.note, self.regex)
         shown["system"] = system_of(rendered)
         for held, value in ((self.probes, made), (self.shown, shown), (self.rendered, rendered)):
             held[place : place + 1] = [value]  # type: ignore[list-item]
@@ -158,13 +174,13 @@ class Live:
 
 def open_live(
     model: Any, prompts: Sequence[tuple[str, Rendered]], asked: Asked, unit: str, cache: Any,
-    progress: Progress = SILENT,
+    progress: Progress = SILENT, *, regex: str | None = None, note: str | None = None,
 ) -> Live:  # fmt: skip
     """Return what the page works on: one or two prompts, asked for one response."""
-    live = Live(model, [], [], [], unit, cache)
+    live = Live(model, [], [], [], unit, cache, regex, note)
     for title, rendered in prompts[:PANELS]:
         probe = open_probe(model, rendered, asked, cache, progress)
-        shown = panel(probe, title, str(model.identity["name"]))
+        shown = panel(probe, title, str(model.identity["name"]), note, regex)
         live.rendered.append(rendered)
         live.probes.append(probe)
         live.shown.append({**shown, "system": system_of(rendered)})
@@ -201,12 +217,12 @@ def application(live: Live) -> App:
         raise MissingExtraError(error.name or "starlette", "studio") from error
 
     async def home(_: Request) -> Response:
-        policy = program(live.shown, live.unit, live=True).policy
+        policy = program(live.shown, live.unit, live=True, regex=live.regex).policy
         headers = {"content-security-policy": f"{policy}; frame-ancestors 'none'"}
         return HTMLResponse(live.page(), headers=headers)
 
     works = {"gradient": live.gradient, "verify": live.verify, "cancel": live.cancel,
-             "open": live.open}  # fmt: skip
+             "open": live.open, "cut": live.cut}  # fmt: skip
     routes = [Route("/", home)]
     routes += [Route("/api/job/{name}", _answering(lambda asked: live.job(asked["name"])))]
     routes += [Route(f"/api/{name}", _answering(work), methods=["POST"])
