@@ -65,7 +65,7 @@ def test_what_cannot_be_tuned_is_one_line(run, tunable: Path) -> None:
         (["--set", "tune.rate=1"], "rate"),
         (
             ["--set", "tune.epoch=3"],
-            "field 'tune.epoch': unknown field. To mend it: did you mean epochs?",
+            "--set tune.epoch: unknown field. To mend it: did you mean epochs?",
         ),
         (["--set", "tune.reward.foo=3"], "To mend it: the fields are batch_size, center, epochs"),
         (["--set", "tune.model=hf:nowhere"], "nowhere"),

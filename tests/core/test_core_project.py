@@ -182,3 +182,18 @@ def test_the_schema_takes_the_starter_and_refuses_what_the_reader_refuses() -> N
     check.validate(LEAST)
     for change in ({"prodcut": 1}, {"policies": []}, {"seed": "x"}, {"tune": {"epochs": 0}}):
         assert not check.is_valid({**LEAST, **change})
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("tune.epoch=3", "--set tune.epoch: unknown field. To mend it: did you mean epochs?"),
+        ("tune.epochs=many", "--set tune.epochs: "),
+        ("tune={epochs: -1}", "--set tune: "),
+    ],
+)
+def test_a_wrong_override_is_said_of_the_option(tmp_path: Path, override: str, said: str) -> None:
+    make(tmp_path)
+    assert str(refused(tmp_path, override)).startswith(said)
+    make(tmp_path, foo=1)
+    assert refused(tmp_path, "tune.epochs=1").path == tmp_path / "selaras.yaml"

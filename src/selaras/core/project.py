@@ -273,10 +273,21 @@ def open_project(folder: Path, overrides: tuple[str, ...] = ()) -> Project:
             value = load_yaml(root / FILE)
             for override in overrides:
                 set_field(value, override)
-            return Project(root, checked(ProjectFile, value, path=root / FILE))
+            return Project(root, _checked_file(value, root / FILE, overrides))
     raise InputError(
         f"no {FILE} here or above", path=folder, fix="make a project with: selaras init DIR"
     )
+
+
+def _checked_file(value: Any, path: Path, overrides: tuple[str, ...]) -> ProjectFile:
+    """Return the project file; a mistake in an override is said of it, not of the file."""
+    try:
+        return checked(ProjectFile, value, path=path)
+    except InputError as error:
+        for name in (override.partition("=")[0].strip() for override in overrides):
+            if error.field and f"{error.field}.".startswith(f"{name}."):
+                raise InputError(error.what, path=f"--set {name}", fix=error.fix) from error
+        raise
 
 
 def load_yaml(path: Path) -> Any:
