@@ -119,6 +119,9 @@ def test_live_preview_verify_and_beside(browser: Any, served: str) -> None:
     page.locator("#panel-1 .badge").wait_for()
     page.locator("#verify").click()
     page.locator("#panel-1 .badge", has_text="unseen ablations").wait_for()
+    for number in (0, 1):
+        told = page.locator("#tables tbody").nth(number).locator("th").all_inner_texts()
+        assert sorted(map(float, told)) == sorted(round(float(s), 2) for s in scores(page, number))
     assert said == []
     page.close()
 

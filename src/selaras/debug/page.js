@@ -22,6 +22,11 @@ function joined(spans) {
   }
   return found;
 }
+function targetOf(panel) {
+  const spans = joined([...panel.chosen].sort((a, b) => a - b).map((t) => panel.response.tokens[t]));
+  const text = spans.map(([a, b]) => span(panel.points.said, a, b)).join(" … ");
+  return { text, start: Math.min(...spans.map((s) => s[0])), end: Math.max(...spans.map((s) => s[1])), spans };
+}
 // What nobody would see (control characters, changes of direction, blanks of no width, tags) is
 // named; joiners stay, which emoji and many scripts are written with.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
@@ -125,6 +130,8 @@ function draw() {
   // One scale for all panels; a gradient's norm is no nat and has its own.
   const scale = Math.max(1e-9, ...maps.flatMap((m) => (m.scores || []).map(Math.abs)));
   panels.forEach((panel, i) => drawPanel(panel, maps[i], scale));
+  const home = document.getElementById("tables");
+  home.replaceChildren(home.querySelector("h2"), ...panels.map((panel, i) => tableOf(panel, maps[i])));
   drawTools();
 }
 function drawPanel(panel, map, scale) {
@@ -171,6 +178,17 @@ function prompt(panel, map, scale) {
     }, text));
   });
   return box;
+}
+function tableOf(panel, map) {
+  if (!map.scores) return make("p", {}, `${panel.title}: ${map.note}`);
+  const unit = panel.units[state.unit];
+  const rows = map.index.map((i, k) => [unit.segments[i], map.scores[k]]).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+  const caption = `${panel.title}: ${map.name} for “${visible(targetOf(panel).text)}”; ${map.note}`;
+  const line = ([segment, score]) => make("tr", {}, make("th", { scope: "row" }, score.toFixed(2)), make("td", {}, segment.origin),
+    make("td", { dir: "auto" }, visible(span(panel.points.prompt, segment.start, segment.end).trim()).slice(0, 300)));
+  const heads = [map.name === "gradient" ? "norm" : "nats", "origin", "segment"].map((name) => make("th", { scope: "col" }, name));
+  return make("div", { class: "table", role: "group", "aria-label": caption, tabindex: "0" }, make("table", {},
+    make("caption", {}, make("div", {}, caption)), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows.map(line))));
 }
 function shade(part) {
   const strength = Math.min(1, Math.abs(part));
@@ -260,9 +278,8 @@ function drawTools() {
 function exportJson() {
   const found = panels.map((panel) => {
     const map = mapOf(panel), unit = panel.units[state.unit];
-    const spans = joined([...panel.chosen].sort((a, b) => a - b).map((t) => panel.response.tokens[t]));
     return { model: panel.model, method: map.name || null, unit: state.unit,
-      target: { text: spans.map(([a, b]) => span(panel.points.said, a, b)).join(" … "), start: Math.min(...spans.map((s) => s[0])), end: Math.max(...spans.map((s) => s[1])), spans },
+      target: targetOf(panel),
       segments: map.index.map((i, k) => ({ role: unit.segments[i].role, origin: unit.segments[i].origin, text: span(panel.points.prompt, unit.segments[i].start, unit.segments[i].end), start: unit.segments[i].start, end: unit.segments[i].end, score: map.scores ? map.scores[k] : null })),
       faithfulness: { lds: map.lds ?? null } };
   });
