@@ -39,8 +39,7 @@ def project(tmp_path, monkeypatch):
         {"match": "Which one edit", "response": "I would add a rule."},
         {"match": "Write this part anew", "response": json.dumps({"text": "Refuse only poison.",
                                                                   "reason": "clearer"})},
-        {"match": "write the whole new", "response": json.dumps({"reason": "r", "text":
-                                                                   "You help kindly."})},
+        {"match": "write new instructions", "response": json.dumps({"text": "You help kindly."})},
         {"match": None, "response": '{"answer": "No"}'},
     ]  # fmt: skip
     write_jsonl(made.root / "editor.jsonl", rules)
