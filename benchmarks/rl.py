@@ -6,8 +6,9 @@ SmolLM2-135M-Instruct on the starter's development queries, against a reward mod
 the harmlessness pairs of hh-rlhf (the public test file; see measure.py for --data). A second reward
 model, fitted on the other half, is never trained on; both are asked about queries kept aside. The
 reward models are Bradley-Terry heads over the base's own hidden states: small, quick, and easy to
-fool, which is what the second one is there to show. Answers are cut at 32 tokens everywhere, in the
-pairs too. A run that was killed goes on with the same command.
+fool, which is what the second one is there to show. Their penalty was chosen on the pairs, by how
+many of the other half each gets right. Answers are cut at 32 tokens everywhere, in the pairs too;
+of a dialogue the last two turns are read. A run that was killed goes on with the same command.
 """
 
 import dataclasses
@@ -35,10 +36,11 @@ from selaras.tune.rl import plan_rl, tune_rl
 FILE = "hh_rlhf_harmless/harmless-base_test_80.jsonl"
 TOKENS = 32
 LAYERS = (20,)
-PAIRS = 600
+PAIRS = 1800
+TURNS = 3  # messages before the answer
 SETTINGS = {
-    "reward": "half:a", "held_aside_reward": "half:b", "steps": 16, "queries": 6, "samples": 4,
-    "max_tokens": TOKENS, "learning_rate": 1e-3, "watch_every": 8, "watch_queries": 64,
+    "reward": "half:a", "held_aside_reward": "half:b", "steps": 48, "queries": 6, "samples": 4,
+    "max_tokens": TOKENS, "learning_rate": 1e-3, "watch_every": 16, "watch_queries": 64,
     "mask_truncated": "false", "budgets.over_length": 1.0, "kl_budget": 10.0,
 }  # fmt: skip
 QUICK = {"steps": 2, "queries": 2, "watch_every": 2, "watch_queries": 8}
@@ -75,14 +77,14 @@ def pairs(path: Path, model: LocalModel, most: int) -> list[tuple[Conversation, 
     found = []
     for _, row in read_jsonl(path):
         better, worse = turns(row["chosen"]), turns(row["rejected"])
-        if better[:-1] != worse[:-1] or len(better) > 4 or better[-1].role != "assistant":
+        if better[:-1] != worse[:-1] or better[-1].role != "assistant":
             continue
         cut = [
             model.chat.tokenizer.decode(model.chat.text_ids(side[-1].content)[:TOKENS])
             for side in (better, worse)
         ]
         if all(text.strip() for text in cut) and cut[0] != cut[1]:
-            found.append((tuple(better[:-1]), cut[0], cut[1]))
+            found.append((tuple(better[:-1][-TURNS:]), cut[0], cut[1]))
     random.Random(0).shuffle(found)
     return found[:most]
 
@@ -97,7 +99,7 @@ def turns(text: str) -> list[Message]:
     return found
 
 
-def fitted(differences: np.ndarray, penalty: float = 30.0) -> np.ndarray:
+def fitted(differences: np.ndarray, penalty: float = 1000.0) -> np.ndarray:
     """Return the head of most penalised likelihood that the better side is preferred."""
     head = np.zeros(differences.shape[1])
     for _ in range(25):  # Newton's method on a convex loss

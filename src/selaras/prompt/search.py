@@ -134,7 +134,10 @@ class _Climb:
         elif len(steps) >= _STUCK and all(s.became == "refused" for s in steps[-_STUCK:]):
             self.selection.ended = f"none of the last {_STUCK} proposals could be tried"
         elif not self.rollouts.affords(final + FIRST_BATCH, others=2):
-            self.selection.ended = "the budget is spent"
+            left = self.rollouts.budget.left
+            self.selection.ended = (
+                f"the {left} calls left do not hold another candidate and its proof"
+            )
         return not self.selection.ended
 
     def step(self) -> None:
@@ -193,7 +196,7 @@ class _Climb:
         for batch in (shown, *batches):
             asked += batch
             if not self.rollouts.affords(len(batch) + len(self.selection.rows.select)):
-                self.note(proposal, "dropped", len(after), None, "the budget is spent")
+                self.note(proposal, "dropped", len(after), None, "too few calls are left to go on")
                 return False
             after += self.rollouts.outcomes(child, [row for row, _ in batch])
             found = contrast([outcome for _, outcome in asked], after, self.settings.seed)
