@@ -25,6 +25,7 @@ from selaras.tune import rl, rl_train
 from selaras.tune.live import PAGE
 from selaras.tune.policy import open_policy
 from selaras.tune.rl import plan_rl, tune_rl
+from selaras.tune.rl_page import run_page
 from tiny import make_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -314,6 +315,17 @@ def test_a_run_names_its_queries_and_feeds_its_live_page(trained):
     assert "15 of 15 steps; the training has ended" in shown
     for figure in ("reward", "KL", "norm of the gradient"):
         assert figure in shown
+
+
+def test_the_page_speaks_of_the_checkpoint_that_was_chosen(trained):
+    project, manifest = trained
+    looks, steps = (told(project, manifest)[name] for name in ("looks", "steps"))
+    for look in looks[1:]:
+        taken = {"adapter": f"checkpoints/checkpoint-{look['step']}", "scale": 1.0}
+        config = {**manifest.config, "chosen": taken}
+        shown = run_page(manifest.model_copy(update={"config": config}), steps, looks)
+        assert f"At the chosen step {look['step']}, " in shown
+        assert f"has risen by {look['reward']['rise']:+.2f} sd" in shown
 
 
 def test_an_adapter_that_is_gone_on_with_is_the_reference(trained, tmp_path, tiny_folder):

@@ -38,7 +38,8 @@ def run_page(manifest: Manifest, steps: Sequence[Numbers], looks: Sequence[Numbe
         "Base": str(config["model"]), "Algorithm": str(config["recipe"]).upper(),
         "Steps": f"{config['steps_done']} of {rl['steps']}, each {rl['queries']} queries x "
                  f"{rl['samples']} responses", "Seed": str(manifest.seed),
-        "Queries": ", ".join(f"{n} {kind}" for kind, n in config["rows"].items()),
+        "Queries": ", ".join(f"{n} {kind.replace('_', '-')}"
+                             for kind, n in config["rows"].items()),
         "Kept aside": f"{config['selection_rows']} queries", "Chosen": chosen,
         "Time": f"{seconds / 60:.0f} minutes",
         "KL": str(config["kl"]),
@@ -50,7 +51,7 @@ def run_page(manifest: Manifest, steps: Sequence[Numbers], looks: Sequence[Numbe
         element("dl", *(join([element("dt", name), element("dd", value)])
                         for name, value in facts.items())),
         element("h2", "Rewards on queries kept aside"),
-        element("p", _believed(looks)),
+        element("p", _believed(looks, chosen)),
         _rewards(looks),
         element("h2", "Refusals on queries kept aside"),
         _refusals(looks),
@@ -63,11 +64,14 @@ def run_page(manifest: Manifest, steps: Sequence[Numbers], looks: Sequence[Numbe
     return page(f"RL: {manifest.id}", body, lede="Reward, KL, costs and refusals by step.")
 
 
-def _believed(looks: Sequence[Numbers]) -> str:
-    """Return what the two rewards say together, in words."""
-    last = looks[-1]
-    own, other = last["reward"], last.get("held_aside_reward")
-    said = f"The reward trained against rose by {_span(own)}."
+def _believed(looks: Sequence[Numbers], chosen: str) -> str:
+    """Return what the two rewards say of the checkpoint that was chosen, in words."""
+    taken = next((look for look in looks if chosen == f"checkpoint-{look['step']}"), looks[-1])
+    own, other = taken["reward"], taken.get("held_aside_reward")
+    said = (
+        f"At the chosen step {taken['step']}, {taken['kl_per_response']:.1f} nats of KL a response "
+        f"away, the reward trained against has risen by {_span(own)}."
+    )
     if other is None:
         return said + " No second reward model watched, so over-optimisation cannot be seen."
     said += f" The held-aside reward model, which was not trained against, says {_span(other)}."
