@@ -153,11 +153,16 @@ def test_the_checkpoint_of_most_held_aside_reward_within_the_budget_is_chosen():
         return {"step": step, "kl_per_response": kl, "costs": costs, "reward": {"rise": 9.0},
                 "held_aside_reward": {"rise": rise}}  # fmt: skip
 
-    looks = [look(10, 0.5, 1), look(20, 0.9, 4), look(30, 2.0, 40), look(40, 1.0, 5, cost=0.3)]
-    weights = dict.fromkeys(COSTS, 1.0)
-    assert best_look(looks, 10.0, weights)["step"] == 20
-    assert best_look(looks, 10.0, dict.fromkeys(COSTS, 0.0))["step"] == 40
-    assert best_look(looks, 0.5, weights)["step"] == 10
+    looks = [look(10, 0.5, 1), look(20, 0.9, 4), look(30, 2.0, 40), look(40, 1.0, 5, cost=0.4)]
+    weights, free = dict.fromkeys(COSTS, 1.0), dict.fromkeys(COSTS, 0.0)
+    settings = RLSettings(kl_budget=10.0)
+    # A cost over its budget is not bought by a reward, whatever its weight has become.
+    assert best_look(looks, settings, weights)["step"] == 20
+    assert best_look(looks, settings, free)["step"] == 20
+    over = [look(10, 0.5, 1, cost=0.4), look(40, 1.0, 5, cost=0.9)]
+    assert best_look(over, settings, weights)["step"] == 10
+    assert best_look(over, settings, free)["step"] == 40
+    assert best_look(looks, RLSettings(kl_budget=0.5), weights)["step"] == 10
 
 
 def test_settings_know_their_limits():

@@ -268,7 +268,7 @@ def _finished(
         if ((path := training.checkpoints / f"checkpoint-{summary['step']}") / COMPLETE).is_file()
     }
     tried = [summary for summary in summaries if summary["step"] in at]
-    best = best_look(tried, training.rl.kl_budget, steps[-1]["weights"])
+    best = best_look(tried, training.rl, steps[-1]["weights"])
     points = [
         {"adapter": str(at[s["step"]].relative_to(folder)), "scale": 1.0, "figures": s["figures"],
          "rl": {name: value for name, value in s.items() if name != "figures"}}
@@ -294,24 +294,33 @@ def _finished(
 
 
 def best_look(
-    looks: Sequence[Mapping[str, Any]], kl_budget: float, weights: Mapping[str, float]
+    looks: Sequence[Mapping[str, Any]], settings: RLSettings, weights: Mapping[str, float]
 ) -> Mapping[str, Any]:
-    """Return the look of the highest held-aside reward less weighted costs, within the KL budget.
+    """Return the look of the highest held-aside reward that keeps the KL budget and every cost's.
 
-    The reward is the held-aside reward model's where there is one. Where no look is within the
-    budget, it is the one of least KL.
+    The reward is the held-aside reward model's where there is one. Where no look keeps the costs'
+    budgets, it is less the costs times their weights, in the KL budget; where none keeps that, the
+    look of least KL. Weights follow costs slowly, so they alone would take a policy that has
+    learnt to refuse within a few steps.
     """
-    within = [look for look in looks if look["kl_per_response"] <= kl_budget]
+    within = [look for look in looks if look["kl_per_response"] <= settings.kl_budget]
     if not within:
         return min(looks, key=lambda look: float(look["kl_per_response"]))
+    budgets = settings.budgets.model_dump()
+    kept = [
+        look for look in within
+        if all((cost or 0.0) <= budgets[name] for name, cost in look["costs"].items())
+    ]  # fmt: skip
 
-    def value(look: Mapping[str, Any]) -> float:
-        reward = look.get("held_aside_reward", look["reward"])["rise"]
-        return float(reward) - sum(
-            weights[name] * (cost or 0.0) for name, cost in look["costs"].items()
-        )
+    def rise(look: Mapping[str, Any]) -> float:
+        return float(look.get("held_aside_reward", look["reward"])["rise"])
 
-    return max(within, key=value)
+    def paid(look: Mapping[str, Any]) -> float:
+        return sum(weights[name] * (cost or 0.0) for name, cost in look["costs"].items())
+
+    if kept:
+        return max(kept, key=rise)
+    return max(within, key=lambda look: rise(look) - paid(look))
 
 
 def _manifest(
