@@ -269,6 +269,12 @@ def test_hints_name_the_settings_of_preference_tuning(development, tiny_folder, 
             None, TrainerState(global_step=3), None, {"loss": float("nan")}
         )
 
+    # A loss that is a number, of weights that the step has just made none: not to be kept.
+    with pytest.raises(SelarasError, match=r"the gradient is inf at step 3: lower"):
+        Watch(training, Dying(99)).on_log(
+            None, TrainerState(global_step=3), None, {"loss": 1.0, "grad_norm": float("inf")}
+        )
+
     class Starved:
         def remove_callback(self, _):
             pass

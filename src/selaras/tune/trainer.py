@@ -278,10 +278,12 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if not logs or "loss" not in logs:
             return
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
+        loss, gradient = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
+        if not (math.isfinite(loss) and math.isfinite(gradient)):
+            # A finite loss may have such a gradient: the weights are lost, and not to be kept.
+            broken = f"loss is {loss}" if not math.isfinite(loss) else f"gradient is {gradient}"
             raise SelarasError(
-                f"the loss is {loss} at step {state.global_step}: lower the learning rate "
+                f"the {broken} at step {state.global_step}: lower the learning rate "
                 f"(--set {self.training.section}.learning_rate="
                 f"{self.training.settings.learning_rate / 4:g})"
             )
