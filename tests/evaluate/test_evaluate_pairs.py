@@ -11,7 +11,7 @@ from fixtures.projects import make_project, some_rows, use_word_encoder
 from selaras.core.errors import InputError, SealError
 from selaras.core.records import Message
 from selaras.data import looks_at, open_development, read_seal, split_project
-from selaras.evaluate.pairs import PairScore, measure_sealed_pairs, pair_figures
+from selaras.evaluate.pairs import TOO_LONG, PairScore, measure_sealed_pairs, pair_figures
 from selaras.evaluate.suite import held_out_pairs, held_out_suite
 
 WORDS = ["apple", "river", "stone", "cloud", "piano", "tiger", "lemon", "chair"]
@@ -103,6 +103,27 @@ def test_sealed_pairs_are_a_fair_share_measured_once_and_asked_of_nobody(project
     assert len(looks_at(project, read_seal(project))) == 1
     with pytest.raises(InputError, match="no preference pairs of the policy 'other'"):
         measure_sealed_pairs(project, Longer(), render, "reward-run", "other")
+
+
+def test_sealed_pairs_that_do_not_fit_are_named_and_cost_no_look_where_none_does(project):
+    split_project(project)
+    rows = held_out_pairs(project).rows
+    assert len(rows) > 1
+
+    def none(*_):
+        return False
+
+    with pytest.raises(InputError, match=r"none of the .* sealed pairs fits the context"):
+        measure_sealed_pairs(project, Longer(), render, "run", fits=none)
+    assert looks_at(project, read_seal(project)) == []
+
+    def fits(conversation, _):
+        return conversation[-1].content != rows[0].query
+
+    found = measure_sealed_pairs(project, Longer(), render, "run", fits=fits)
+    assert found["accuracy"]["n"] == len(rows) - 1
+    assert found["left_out"][0]["record"] == rows[0].id
+    assert found["left_out"][0]["reason"] == TOO_LONG
 
 
 def test_where_no_pair_is_sealed_no_look_is_spent(tmp_path, monkeypatch):

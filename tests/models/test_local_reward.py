@@ -11,6 +11,7 @@ from selaras.core.errors import InputError, ModelError
 from selaras.core.fingerprint import sha256_file
 from selaras.core.manifest import new_manifest, write_manifest
 from selaras.core.records import Message
+from selaras.models.local_reward import open_run_reward
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import Place, open_model, open_rewarder
 from selaras.models.protocol import Rewarder
@@ -56,6 +57,8 @@ def test_the_identity_names_base_and_adapter(place: Place) -> None:
 def test_what_does_not_fit_the_context_is_said(place: Place) -> None:
     with pytest.raises(ModelError, match=r"exchange 2 has \d+ tokens and passes the context"):
         open_rewarder("run:reward-a", place).reward(ASKED[:2], ["Yes.", "long " * 300])
+    opened = open_run_reward("reward-a", place)
+    assert [opened.fits(ASKED[0], said) for said in ("Yes.", "long " * 300)] == [True, False]
 
 
 @pytest.mark.parametrize(

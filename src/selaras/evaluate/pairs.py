@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from selaras.core.decisions import Removal
 from selaras.core.errors import InputError
 from selaras.core.project import Project
 from selaras.core.records import Conversation, Preference, Query
@@ -25,6 +26,7 @@ from selaras.stats import clustered_wilson
 from selaras.stats.logistic import sigmoid
 
 BINS = 5
+TOO_LONG = "longer than the reward model's context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,14 @@ def measure_sealed_pairs(
     render: Callable[[Query], Conversation],
     run: str,
     policy: str | None = None,
+    fits: Callable[[Conversation, str], bool] = lambda *_: True,
 ) -> dict[str, Any]:
     """Return a reward model's figures on the sealed pairs; this is a look, recorded first.
 
     With a policy, on the pairs that name it. Spent rows and pairs that say nothing count in no
-    figure. Raises SealError where nothing is sealed or the budget of looks is spent, InputError
-    where no such pair is sealed.
+    figure, nor do those of which a side does not fit the model, as `fits` says: they are named.
+    Raises SealError where nothing is sealed or the budget of looks is spent, InputError where no
+    such pair is sealed, or none fits.
     """
     suite = held_out_pairs(project)
     spent = spent_rows(project)
@@ -161,13 +165,22 @@ def measure_sealed_pairs(
         raise InputError(
             f"no preference pairs{about} are sealed", fix="seal some: selaras data split --extend"
         )
+    # Before the look: a pair that the model cannot read must not spend one and leave no figure.
+    rows = [row for row in usable.kept if all(fits(render(row), side) for side in pair(row))]
+    if not rows:
+        raise InputError(
+            f"none of the {len(usable.kept)} sealed pairs fits the context of the reward model",
+            fix="train it on a base with a longer one",
+        )
+    read = {row.id for row in rows}
+    too_long = [Removal(row.id, TOO_LONG) for row in usable.kept if row.id not in read]
     groups = dict(zip((row.id for row in suite.rows), suite.clusters, strict=True))
     system = System(name=run, model=rewarder.identity, sampling=Sampling())
     looks = record_look(project, suite.seal, system, run)
-    scores = score_pairs(usable.kept, [groups[row.id] for row in usable.kept], rewarder, render)
+    scores = score_pairs(rows, [groups[row.id] for row in rows], rewarder, render)
     return {
         **pair_figures(scores), "stamp": suite.stamp, "seal": suite.seal.id, "looks": len(looks),
-        "left_out": [asdict(removal) for removal in usable.left_out],
+        "left_out": [asdict(removal) for removal in (*usable.left_out, *too_long)],
     }  # fmt: skip
 
 

@@ -36,6 +36,10 @@ class LocalRewarder:
         self._pad = pad_id(chat.tokenizer)
         self._context = context_of(model.config)
 
+    def fits(self, conversation: Conversation, response: str) -> bool:
+        """Return whether an exchange fits the context."""
+        return len(exchange_ids(self.chat, conversation, response)) <= self._context
+
     def reward(
         self, conversations: Sequence[Conversation], responses: Sequence[str]
     ) -> list[float]:

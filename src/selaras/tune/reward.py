@@ -16,9 +16,9 @@ from selaras.data.pairs import Pairs
 from selaras.evaluate import renderer
 from selaras.evaluate.pairs import PairScore, measure_sealed_pairs, pair_figures, score_pairs
 from selaras.models.local_open import REWARD
-from selaras.models.local_reward import open_reward
+from selaras.models.local_reward import open_reward, open_run_reward
 from selaras.models.local_weights import weights_hash
-from selaras.models.names import open_rewarder, place_of
+from selaras.models.names import place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_pairs import (
     EncodedPairs,
@@ -183,10 +183,15 @@ def measure_sealed(project: Project, manifest: Manifest, progress: Progress = SI
 
     A look: recorded before anything is scored, free for a model that looked at this seal before.
     """
-    rewarder = open_rewarder(f"run:{manifest.id}", place_of(project, progress))
+    rewarder = open_run_reward(manifest.id, place_of(project, progress))
     with progress.task("scoring the sealed pairs", 1) as task:
         found = measure_sealed_pairs(
-            project, rewarder, renderer(project, PLAIN), manifest.id, manifest.config["policy"]
+            project,
+            rewarder,
+            renderer(project, PLAIN),
+            manifest.id,
+            manifest.config["policy"],
+            rewarder.fits,
         )
         task.advance()
     done = manifest.model_copy(update={"figures": {**manifest.figures, "sealed": found}})
