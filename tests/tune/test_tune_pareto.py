@@ -104,6 +104,19 @@ def test_a_sweep_that_was_measured_is_read_and_its_run_holds_every_point(tuned, 
     assert [s.figures for s in again.spots] == [s.figures for s in found.spots]
 
 
+def test_a_sweep_of_few_rows_says_so_and_one_row_has_no_interval(tuned, found):
+    project, runs = tuned
+    assert len(found.sweep.rows) < 20
+    assert "rows tell hardly any point from another" in frontier_page(project, found)
+    result = CliRunner().invoke(
+        app, ["tune", "pareto", *runs, "--dry-run", "-C", str(project.root)]
+    )
+    assert "warning: " in result.stderr
+    one = replace(found.spots[1], kl={"value": 0.25, "low": None, "high": None, "n": 1})
+    shown = frontier_page(project, replace(found, spots=(found.spots[0], one)))
+    assert ">0.250<" in shown
+
+
 def test_seeds_of_one_recipe_are_a_cloud(tuned, found):
     (project, runs) = tuned
     own = clouds(found.sweep.manifests, found.spots)

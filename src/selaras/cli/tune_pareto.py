@@ -53,6 +53,8 @@ def pareto(
     project = open_project_at(folder, overrides)
     with showing() as progress:
         sweep = plan_sweep(project, runs, _scales(scales), checks, progress)
+        if sweep.warning:
+            progress.say(f"warning: {sweep.warning}")
         if dry_run:
             told = {"points": len(sweep.points) + 1, "rows": len(sweep.rows),
                     "checks": len(sweep.checks)}  # fmt: skip

@@ -50,6 +50,7 @@ from selaras.tune.kept_answers import answered_by
 
 SCALES = (0.25, 0.5, 0.75, 1.0)
 CHECKS = 100
+FEW = 20  # rows below which hardly any point can be told from another
 _WORD = re.compile(r"\w+")
 
 
@@ -71,6 +72,17 @@ class Sweep:
             f"{len(self.points)} points of {len(self.manifests)} runs and the base, each on "
             f"{len(self.rows)} development rows that no run trained on "
             f"and {len(self.checks)} checks"
+        )
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be known before these figures are read; None where rows are enough."""
+        if len(self.rows) >= FEW:
+            return None
+        return (
+            f"{len(self.rows)} rows tell hardly any point from another; runs that were made under "
+            "another seed, split or selection_share keep other rows aside: give them here, too "
+            "(--set seed=…)"
         )
 
 

@@ -49,6 +49,7 @@ def frontier_page(project: Project, found: Frontier) -> str:
             element("p", "Development figures: on rows that no run trained on, by refusal rules "
                     "that are not calibrated here, and the best of many points. They choose a "
                     "point; sealed rows decide.", class_="stamp"),
+            element("p", _capital(sweep.warning), class_="warning") if sweep.warning else None,
             element("h2", "What these rows say"),
             element("p", _capital(found.advice.text) + "."),
             element("p", _capital(reach_words(project, found.spots)) + "."),
@@ -126,10 +127,12 @@ def _rate(spot: Spot, name: str) -> Markup:
 
 
 def _kl(spot: Spot) -> str:
-    value = spot.kl["value"]
+    value, low, high = (spot.kl[key] for key in ("value", "low", "high"))
     if value is None:
         return "-"
-    return f"{value:.3f} ({spot.kl['low']:.3f} to {spot.kl['high']:.3f})"
+    if low is None:  # of one row there is no interval
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _seeds(found: Sequence[Cloud]) -> list[Markup]:
