@@ -168,6 +168,12 @@ def test_a_run_killed_hard_goes_on_with_the_same_next_step(tmp_path, tiny_folder
     assert done.returncode == -signal.SIGKILL, done.stderr
     (running,) = ledger(cut.runs)
     assert running.status == "running"
+    (moments,) = (cut.runs / running.id).glob("checkpoints/checkpoint-*/optimizer.safetensors")
+    kept = moments.read_bytes()
+    moments.write_bytes(b"no tensors")
+    with pytest.raises(InputError, match=r"weights cannot be read .*delete this checkpoint"):
+        run(cut, resume=True)
+    moments.write_bytes(kept)
     found = run(cut, resume=True)
     assert found.id == running.id
     first, second = told(whole, expected), told(cut, found)

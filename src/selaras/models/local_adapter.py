@@ -71,9 +71,30 @@ def _interpolated(model: Any, adapter: Adapter) -> Any:
 
 
 def weights_file(folder: Path) -> Path:
-    """Return the file of weights in a checkpoint: an adapter's, or the model's own."""
-    own = folder / WHOLE
-    return own if own.is_file() else folder / ADAPTER
+    """Return the file of weights in a checkpoint: an adapter's, or the model's own.
+
+    Raises InputError where it has neither.
+    """
+    for name in (WHOLE, ADAPTER):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError("the adapter's weights are missing", path=folder / ADAPTER,
+                     fix="put the file back, or tune again")  # fmt: skip
+
+
+def tensors_of(path: Path) -> dict[str, Any]:
+    """Return the tensors of a safetensors file; raises InputError where it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found: dict[str, Any] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"the weights cannot be read ({one_line(str(error), 200)})", path=path,
+            fix="put the file back; of a run, delete this checkpoint to go on from the one before",
+        ) from error  # fmt: skip
+    return found
 
 
 def refuse_other_adapter(folder: Path, base: Path, model: Any) -> None:
@@ -81,20 +102,9 @@ def refuse_other_adapter(folder: Path, base: Path, model: Any) -> None:
 
     PEFT takes an adapter with too few or too many layers, and only warns.
     """
-    path = folder / ADAPTER
-    if not path.is_file():
-        raise InputError(f"the adapter does not fit this model (no {ADAPTER})",
-                         path=folder)  # fmt: skip
+    path = weights_file(folder)
     refuse_other_base(folder, base)
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as tensors:
-            keys = list(tensors.keys())
-    except SafetensorError as error:
-        raise InputError(
-            f"the adapter does not fit this model ({one_line(str(error), 200)})", path=path
-        ) from error
+    keys = tensors_of(path)
     modules = {name for name, _ in model.named_modules()}
     adapted = {m.group(1) for key in keys if (m := _ADAPTED.match(key))}
     if missing := sorted(adapted - modules):

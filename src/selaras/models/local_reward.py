@@ -16,6 +16,7 @@ from selaras.core.fingerprint import sha256_file
 from selaras.core.records import Conversation
 from selaras.models.catalogue import bundled
 from selaras.models.local import best_device, best_dtype, pad_id, pad_right
+from selaras.models.local_adapter import weights_file
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed
 from selaras.models.local_states import by_length
@@ -106,11 +107,7 @@ def open_reward(
     Raises InputError where the adapter does not fit, ModelError where the base cannot be loaded.
     """
     give_back_memory()
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise InputError(
-            "the adapter's weights are missing", path=adapter / "adapter_model.safetensors",
-            fix="put the file back, or train again",
-        )  # fmt: skip
+    weights = weights_file(adapter)
     model, tokenizer = load_scalar(base, torch.float32)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
@@ -121,7 +118,7 @@ def open_reward(
     identity = {
         "name": name,
         "weights": weights_hash(base),
-        "adapter": sha256_file(adapter / "adapter_model.safetensors"),
+        "adapter": sha256_file(weights),
         "dtype": str(dtype).removeprefix("torch."),
         "reward": True,
     }

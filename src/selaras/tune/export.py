@@ -21,7 +21,7 @@ from selaras.core.manifest import Manifest, hashes, new_manifest, with_key, writ
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.models.catalogue import bundled
-from selaras.models.local_adapter import WHOLE, Adapter, merged, weights_file
+from selaras.models.local_adapter import ADAPTER, WHOLE, Adapter, merged, tensors_of, weights_file
 from selaras.models.local_gguf_write import PRECISIONS, write_gguf
 from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed, scale_of
 from selaras.models.local_torch import give_back_memory, torch
@@ -127,7 +127,7 @@ def export_run(
 
 def to_adapter(tuned: Tuned, folder: Path, precision: str) -> None:  # noqa: ARG001 - one signature
     """Write a PEFT adapter that is as strong at scale 1 as the run's is at its scale."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     source, scale = tuned.adapter.folder, tuned.adapter.scale
     if weights_file(source).name == WHOLE:
@@ -135,12 +135,12 @@ def to_adapter(tuned: Tuned, folder: Path, precision: str) -> None:  # noqa: ARG
             f"run {tuned.manifest.id!r} tuned all weights and made no adapter",
             fix="export merged or gguf",
         )
-    weights = load_file(source / "adapter_model.safetensors")
+    weights = tensors_of(source / ADAPTER)
     scaled = {
         name: (weight.float() * scale).to(weight.dtype) if ".lora_B." in name else weight
         for name, weight in weights.items()
     }
-    save_file(scaled, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(scaled, folder / ADAPTER, metadata={"format": "pt"})
     config = read_json(source / "adapter_config.json")
     # The run's names the folder on the machine that trained it.
     write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": tuned.name})

@@ -14,7 +14,7 @@ from selaras.core.errors import MissingExtraError, SelarasError, one_line
 from selaras.core.files import read_json, replacing, write_json
 from selaras.core.tuning import Tuning
 from selaras.models.local import LocalModel, best_device, best_dtype
-from selaras.models.local_adapter import COMPLETE
+from selaras.models.local_adapter import ADAPTER, COMPLETE, tensors_of
 from selaras.models.local_chat import ChatTokenizer
 from selaras.models.local_torch import torch
 from selaras.models.local_weights import load_weights
@@ -24,7 +24,7 @@ from selaras.tune.trainable import lora, with_adapter
 
 try:
     import peft
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 except ImportError as error:
     raise MissingExtraError(error.name or "peft", "tune") from error
 
@@ -122,7 +122,7 @@ def open_policy(
             wrapped.load_adapter(str(adapter), adapter_name=REFERENCE, local_files_only=True)
     wrapped.eval()
     if checkpoint is not None:
-        weights = load_file(checkpoint / "adapter_model.safetensors")
+        weights = tensors_of(checkpoint / ADAPTER)
         peft.set_peft_model_state_dict(wrapped, weights)
     return Policy(wrapped, wrapped.get_base_model(), local)
 
@@ -154,7 +154,7 @@ def save_policy(policy: Policy, optimizer: Any, folder: Path, state: dict[str, A
 
 def restore_optimizer(policy: Policy, optimizer: Any, folder: Path) -> dict[str, Any]:
     """Put a checkpoint's moments into the optimiser and return the state beside them."""
-    moments = load_file(folder / OPTIMIZER)
+    moments = tensors_of(folder / OPTIMIZER)
     for name, weight in policy.parameters.items():
         own = {
             key.rpartition("/")[2]: value

@@ -10,7 +10,7 @@ from selaras.core.errors import MissingExtraError, SelarasError
 from selaras.core.progress import SILENT, Progress
 from selaras.core.tuning import RewardSettings
 from selaras.models.local import best_dtype
-from selaras.models.local_adapter import refuse_other_adapter
+from selaras.models.local_adapter import ADAPTER, refuse_other_adapter, tensors_of
 from selaras.models.local_reward import last_states, load_scalar
 from selaras.models.local_torch import torch, transformers
 from selaras.stats.logistic import fit_logistic
@@ -23,7 +23,6 @@ try:
     import datasets
     import peft
     import trl
-    from safetensors.torch import load_file
 except ImportError as error:
     raise MissingExtraError(error.name or "trl", "tune") from error
 
@@ -158,9 +157,7 @@ def train_reward(training: Training[EncodedPairs], progress: Progress = SILENT) 
         )
         inner = trainer.model.get_base_model()
         if training.start is not None:
-            peft.set_peft_model_state_dict(
-                trainer.model, load_file(training.start / "adapter_model.safetensors")
-            )
+            peft.set_peft_model_state_dict(trainer.model, tensors_of(training.start / ADAPTER))
         if start is None and isinstance(settings, RewardSettings) and settings.probe:
             begin_head(inner, inner.score.modules_to_save["default"], training.rows, progress)
         return run(trainer, training, start)
