@@ -102,7 +102,7 @@ def _columns(groups: Sequence[str], rows: Sequence[BarRow], setting: Setting) ->
     if setting.width < 500:
         return _Columns(8, setting.width - figures - 12, 0, setting.width)
     longest = max((text_width(group, bold=True) for group in groups), default=0.0)
-    names = min(longest, 190.0)
+    names = min(longest, max(190.0, 0.34 * setting.width))
     return _Columns(names + 20, setting.width - figures - 16, names, setting.width)
 
 

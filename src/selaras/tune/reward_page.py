@@ -8,10 +8,10 @@ from selaras.page import BarRow, Child, Markup, element, interval_bars, join, pa
 
 WHERE = {"aside": "pairs kept aside (development)", "sealed": "sealed pairs"}
 GROUPS = {
-    "by_policy": "By policy",
-    "by_kind": "By kind of query",
-    "by_direction": "By what the pair teaches",
-    "by_labels": "By labels, better side first",
+    "by_policy": "policy",
+    "by_kind": "kind",
+    "by_direction": "it teaches",
+    "by_labels": "labels",
 }
 
 
