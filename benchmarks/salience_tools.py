@@ -42,6 +42,7 @@ def _hf(folder: str) -> tuple[Any, Any]:
 
 def captum_ablation(job: Found) -> list[Found]:
     """captum: FeatureAblation of a template's values (deletion), one forward a response."""
+    import torch
     from captum.attr import FeatureAblation, LLMAttribution, TextTemplateInput
 
     model, tokenizer = _hf(job["folder"])
@@ -55,7 +56,9 @@ def captum_ablation(job: Found) -> list[Found]:
             values += [piece["text"]] if own else []
         given = TextTemplateInput(template, values=values, baselines=[""] * len(values))
         begun = clock()
-        made = attributing.attribute(given, target=prompt["response"], forward_in_tokens=False)
+        # As ids: of a text captum would count its tokenizer's beginning token as a target, too.
+        target = torch.tensor(prompt["response_ids"])
+        made = attributing.attribute(given, target=target, forward_in_tokens=False)
         found.append({"segments": made.seq_attr.tolist(), "forwards": len(values) + 1,
                       **since(begun)})  # fmt: skip
     return found

@@ -23,7 +23,7 @@ from selaras.debug import (
 )  # fmt: skip
 from selaras.debug.design import foldover, unseen
 from selaras.debug.faithfulness import spearman
-from selaras.debug.forward import _kept, _plain, chunks_of
+from selaras.debug.forward import _plain, chunks_of, kept_ids
 from selaras.debug.gradient import _through, _TokenLogP, embeddings, gradients
 from selaras.debug.integrated import baseline
 from selaras.debug.leave_one_out import joint_loss, one_out
@@ -130,7 +130,25 @@ def test_ablations_are_those_of_plain_forwards(model, monkeypatch, more: float, 
     for r, response in enumerate(probe.target.responses):
         for row, got in zip(rows, found[r], strict=True):
             with torch.inference_mode():
-                expected = _plain(model.model, _kept(chunks, row), response.ids)
+                expected = _plain(model.model, kept_ids(chunks, row), response.ids)
+            np.testing.assert_allclose(got, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("more", [0.0, 99.0])
+def test_a_prompt_may_end_in_a_segment(model, monkeypatch, more: float) -> None:
+    """Without a template's end the deletion of the last segment left its last token standing."""
+    from selaras.debug import forward
+
+    monkeypatch.setattr(forward, "MORE", more)
+    ids = tuple(int(i) for i in np.random.default_rng(3).integers(5, 400, 9))
+    chunks = chunks_of(ids, [(0, 1), (2, 3, 4), (5,), (6, 7, 8)])
+    rows = np.array([[bool(n >> k & 1) for k in range(4)] for n in range(16)])
+    response = (7, 11, 13)
+    for part, (found,) in forward.log_probabilities(model.model, chunks, rows, [response]):
+        for i, got in zip(part, found, strict=True):
+            kept = [t for k, c in enumerate(chunks) if rows[i][k] for t in c.ids] or [ids[-1]]
+            with torch.inference_mode():
+                expected = _plain(model.model, kept, response)
             np.testing.assert_allclose(got, expected, atol=2e-5)
 
 
@@ -298,7 +316,7 @@ def test_a_sliding_window_changes_nothing(tmp_path: Path, monkeypatch) -> None:
     chunks = chunks_of(probe.view.tokens.ids, [s.tokens for s in segments])
     response = probe.target.responses[0].ids
     with torch.inference_mode():
-        expected = np.stack([_plain(gemma.model, _kept(chunks, row), response) for row in rows])
+        expected = np.stack([_plain(gemma.model, kept_ids(chunks, row), response) for row in rows])
     for more in (0.0, 99.0):
         monkeypatch.setattr(forward, "MORE", more)
         np.testing.assert_allclose(probe_of(gemma).ask(segments, rows)[0], expected, atol=2e-5)

@@ -84,17 +84,22 @@ class _Places(transformers.DynamicCache):  # type: ignore[misc]
 
 
 def chunks_of(ids: Ids, groups: Sequence[Sequence[int]]) -> list[Chunk]:
-    """Return the prompt as chunks; `groups` holds the token places of each segment.
-
-    The prompt's last token always stays: the response's first one is read from it.
-    """
+    """Return the prompt as chunks; `groups` holds the token places of each segment."""
     owner: dict[int, int] = {place: k for k, places in enumerate(groups) for place in places}
-    owner.pop(len(ids) - 1, None)
     return [
         Chunk(tuple(ids[i] for i in places), segment)
         for segment, run in groupby(range(len(ids)), owner.get)
         for places in [list(run)]
     ]
+
+
+def kept_ids(chunks: Sequence[Chunk], row: Rows) -> list[int]:
+    """Return the tokens that a row of masks keeps; where it keeps none, the prompt's last one.
+
+    The response's first token has to be read from something.
+    """
+    kept = [i for c in chunks if c.segment is None or row[c.segment] for i in c.ids]
+    return kept or [chunks[-1].ids[-1]]
 
 
 def log_probabilities(
@@ -109,19 +114,28 @@ def log_probabilities(
     `rows` (rows, segments) says which segments stay. The order of rows is that of the trie. `tick`
     is told how much more is done, as a number of rows; what it raises ends the work.
     """
-    order = sorted(range(len(rows)), key=lambda i: tuple(~rows[i]))
+    ends = [_end(chunks, row) for row in rows]
+    order = sorted(range(len(rows)), key=lambda i: (ends[i], tuple(~rows[i])))
     size = sum(len(chunk.ids) for chunk in chunks) + max(map(len, responses))
     most = max(1, CACHE_BYTES // max(1, size * _bytes_a_token(model)))
     shared = can_share(model)
-    for start in range(0, len(order), most if shared else 1):
-        part = order[start : start + (most if shared else 1)]
-        with torch.inference_mode():
-            if shared:
-                yield part, _by_trie(model, chunks, rows[part], responses, tick)
-            else:
-                kept = _kept(chunks, rows[part[0]])
-                yield part, [_plain(model, kept, response)[None] for response in responses]
-                tick(1.0)
+    for end, numbers in groupby(order, ends.__getitem__):
+        same, step = list(numbers), most if shared and end else 1
+        for start in range(0, len(same), step):
+            part = same[start : start + step]
+            with torch.inference_mode():
+                if shared and end:
+                    yield part, _by_trie(model, chunks[:end], rows[part], responses, tick)
+                else:
+                    kept = kept_ids(chunks, rows[part[0]])
+                    yield part, [_plain(model, kept, response)[None] for response in responses]
+                    tick(1.0)
+
+
+def _end(chunks: Sequence[Chunk], row: Rows) -> int:
+    """Return how many chunks there are up to the last that a row keeps; 0 where it keeps none."""
+    stays = [n for n, c in enumerate(chunks, 1) if c.segment is None or row[c.segment]]
+    return stays[-1] if stays else 0
 
 
 def can_share(model: Any) -> bool:
@@ -147,10 +161,6 @@ def _plain(model: Any, prompt: Ids, response: Ids) -> NDArray[np.float32]:
     return np.asarray(picked.cpu().numpy(), dtype=np.float32)
 
 
-def _kept(chunks: Sequence[Chunk], row: Rows) -> list[int]:
-    return [i for c in chunks if c.segment is None or row[c.segment] for i in c.ids]
-
-
 def _by_trie(
     model: Any,
     chunks: Sequence[Chunk],
@@ -158,11 +168,14 @@ def _by_trie(
     responses: Sequence[Ids],
     tick: Callable[[float], None],
 ) -> list[NDArray[np.float32]]:
-    """Return (rows, tokens) a response."""
+    """Return (rows, tokens) a response; every row keeps the last chunk."""
     # The prompt's last token is read with the response: its logits give the first token.
     *before, last = _last_apart(chunks)
     segments = [chunk.segment for chunk in before for _ in chunk.ids]
-    every = np.stack([np.ones(len(rows), bool) if k is None else rows[:, k] for k in segments], 1)
+    every = np.ones((len(rows), len(segments)), dtype=bool)
+    for place, segment in enumerate(segments):
+        if segment is not None:
+            every[:, place] = rows[:, segment]
     kept, of_row = _distinct(every)
     places = len(segments) + max(map(len, responses))
     cache = _Places(len(kept), places, model.device)

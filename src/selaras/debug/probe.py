@@ -71,14 +71,14 @@ class LocalProbe:
 
     def ask(self, segments: Sequence[Segment], rows: Rows) -> list[Array]:
         """Return per-token log-probabilities; what the store holds is not run again."""
-        from selaras.debug.forward import chunks_of, log_probabilities
+        from selaras.debug.forward import chunks_of, kept_ids, log_probabilities
 
         rows = np.atleast_2d(np.asarray(rows, dtype=bool))
         responses = [response.ids for response in self.target.responses]
         chunks = chunks_of(self.view.tokens.ids, [segment.tokens for segment in segments])
         keys = []
         for row in rows:
-            kept = [i for c in chunks if c.segment is None or row[c.segment] for i in c.ids]
+            kept = kept_ids(chunks, row)
             keys.append(tuple(self.store.key(kept, response) for response in responses))
         missing = {
             key: n for n, key in enumerate(keys)
