@@ -141,7 +141,7 @@ def test_a_prompt_may_end_in_a_segment(model, monkeypatch, more: float) -> None:
 
     monkeypatch.setattr(forward, "MORE", more)
     ids = tuple(int(i) for i in np.random.default_rng(3).integers(5, 400, 9))
-    chunks = chunks_of(ids, [(0, 1), (2, 3, 4), (5,), (6, 7, 8)])
+    chunks = chunks_of(ids, [(0,), (1, 2, 3, 4), (5,), (6, 7, 8)])
     rows = np.array([[bool(n >> k & 1) for k in range(4)] for n in range(16)])
     response = (7, 11, 13)
     for part, (found,) in forward.log_probabilities(model.model, chunks, rows, [response]):

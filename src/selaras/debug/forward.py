@@ -209,6 +209,8 @@ def _batches(kept: Rows) -> list[tuple[slice, int]]:
     differs; batches are as large as is worth the tokens read for nothing.
     """
     width = kept.shape[1]
+    if not width:  # the response follows the prompt's only token
+        return [(slice(0, 1), 0)]
     differs = (kept != kept[0]).cumsum(axis=1) > 0
     own = differs & kept
     starts = np.where(own.any(axis=1), own.argmax(axis=1), width)
