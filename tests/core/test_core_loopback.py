@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from selaras.core.loopback import HEADERS, guarded
+from selaras.core.errors import InputError
+from selaras.core.loopback import HEADERS, bound_socket, guarded
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -62,3 +63,12 @@ def test_headers_stand_on_every_answer_and_the_app_may_write_its_own() -> None:
 def test_a_websocket_of_another_site_is_closed() -> None:
     (closed,) = ask(("host", "evil.example"), kind="websocket")
     assert closed["type"] == "websocket.close"
+
+
+@pytest.mark.enable_socket
+def test_a_port_that_is_taken_is_said_with_what_to_do():
+    with bound_socket("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        assert port
+        with pytest.raises(InputError, match=rf"cannot listen on .*:{port} .*another --port"):
+            bound_socket("127.0.0.1", port)

@@ -14,11 +14,11 @@ import uvicorn
 from serving import GUARD, PLANT, Server, asked, asking, chunk, completion, events, said
 
 from selaras.core.errors import InputError
+from selaras.core.loopback import bound_socket
 from selaras.models.remote_address import Address
 from selaras.safeguard import Wording
 from selaras.safeguard.proxy import Doors, proxy
 from selaras.safeguard.routes import RouteSpec, ServeSpec, open_paths
-from selaras.safeguard.serve import Place, _listening
 from selaras.safeguard.upstream import _proxy_of
 
 KEY = "sk-secret-of-the-client"
@@ -205,9 +205,9 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
             found.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        listening = _listening(Place(port=0))
-        async with await asyncio.start_server(began, sock=listening):
-            _, writer = await asyncio.open_connection(*listening.getsockname())
+        bound = bound_socket("127.0.0.1", 0)
+        async with await asyncio.start_server(began, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
             writer.close()
             return int(await found)
 

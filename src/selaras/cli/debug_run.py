@@ -1,5 +1,6 @@
 """What `selaras debug` does once its options are read."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def _page(source: Source, plan: Plan, opened: Any, first: Any, progress: Any) ->
 def serve(source: Source, asked: opening.Asked, plan: Plan, port: int) -> None:
     """Serve the page until Ctrl-C."""
     from selaras.core.errors import MissingExtraError
+    from selaras.core.loopback import bound_socket
     from selaras.debug.remote import open_any
     from selaras.debug.serve import application, open_live
 
@@ -95,17 +97,20 @@ def serve(source: Source, asked: opening.Asked, plan: Plan, port: int) -> None:
         import uvicorn
     except ImportError as error:
         raise MissingExtraError("uvicorn", "studio") from error
-    with showing() as progress:
-        opened = open_any(source.model, source.place, plan.proxy)
-        if opened.model is None:
-            raise InputError("--serve needs a model with weights here", fix="name a local --proxy")
-        live = open_live(
-            opened.model, source.prompts, asked, plan.unit, source.place.cache, progress,
-            regex=plan.regex, note=opened.note,
-        )  # fmt: skip
-    live.settings = plan.settings
-    say(f"open http://127.0.0.1:{port}/ (Ctrl-C ends it)")
-    uvicorn.run(application(live), host="127.0.0.1", port=port, log_level="warning")
+    with bound_socket("127.0.0.1", port) as bound:
+        with showing() as progress:
+            opened = open_any(source.model, source.place, plan.proxy)
+            if opened.model is None:
+                raise InputError("--serve needs a model with weights here",
+                                 fix="name a local --proxy")  # fmt: skip
+            live = open_live(
+                opened.model, source.prompts, asked, plan.unit, source.place.cache, progress,
+                regex=plan.regex, note=opened.note,
+            )  # fmt: skip
+        live.settings = plan.settings
+        say(f"open http://127.0.0.1:{bound.getsockname()[1]}/ (Ctrl-C ends it)")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(application(live), log_level="warning")).run([bound])
 
 
 def over_rows(

@@ -5,15 +5,14 @@ On SIGTERM or Ctrl-C nothing new is let in, and what is under way has `grace` se
 
 import logging
 import os
-import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selaras.core.errors import InputError, MissingExtraError, SelarasError
-from selaras.core.loopback import is_loopback
+from selaras.core.errors import InputError, MissingExtraError
+from selaras.core.loopback import bound_socket, is_loopback
 from selaras.core.records import Message
 from selaras.safeguard.checks import Checker
 from selaras.safeguard.endpoint import Route
@@ -60,11 +59,11 @@ def serve(
         paths, admission=spec.admission, limits=spec.limits, doors=doors, log_texts=journal.texts
     )
     _log_to(journal)
-    with _listening(place) as listening:
+    with bound_socket(place.host, place.port) as bound:
         for path in paths:
             for route, _ in path.routes:
                 say(_introduced(route))
-        host, port = listening.getsockname()[:2]
+        host, port = bound.getsockname()[:2]
         say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, ws="none",
@@ -72,7 +71,7 @@ def serve(
             limit_concurrency=2 * (spec.at_once + spec.waiting) + 64,
         )  # fmt: skip
         try:
-            uvicorn.Server(config).run([listening])
+            uvicorn.Server(config).run([bound])
         except KeyboardInterrupt:
             pass
         finally:
@@ -86,22 +85,6 @@ def _introduced(route: Route) -> str:
     faults = f" (now: {tried.faults[0]})" if tried.faults else ""
     open_ = ", FAILS OPEN" if guard.on_fault == "open" else ""
     return f"{route.name} under guard {getattr(guard, 'name', '')}{open_}{faults}"
-
-
-def _listening(place: Place) -> socket.socket:
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    # Without the protocol's name asyncio leaves Nagle's algorithm on: 40 ms for every answer.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((place.host.strip("[]"), place.port))
-    except OSError as error:
-        listening.close()
-        raise SelarasError(
-            f"cannot listen on {place.host}:{place.port} ({error.strerror})"
-        ) from error
-    listening.listen(1_024)
-    return listening
 
 
 def _doors(spec: ServeSpec, place: Place) -> Doors:
