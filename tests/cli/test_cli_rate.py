@@ -47,7 +47,7 @@ def test_from_a_file_to_labelled_rows(project: Path, run: Any, tmp_path: Path) -
     people.write_text("pseudonym,consent,gender\nana,yes,woman\n=budi,no,man\n")
     links = tmp_path / "links.csv"
     assert run("rate", "invite", "tone", "--csv", str(people), "--out", str(links)).exit_code == 0
-    found = list(csv.DictReader(links.open()))
+    found = list(csv.DictReader(links.read_text().splitlines()))
     assert [row["pseudonym"] for row in found] == ["ana", "'=budi"]
     assert all("/join/" in row["link"] for row in found)
     assert run("rate", "open", "tone").exit_code == 0

@@ -3,15 +3,15 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from serving import GUARD, PLANT, Server, asked, asking, chunk, completion, events, said
+from serving import GUARD, PLANT, Reply, Server, asked, asking, chunk, completion, events, said
 
 from selaras.core.errors import InputError
 from selaras.core.loopback import bound_socket
@@ -67,10 +67,34 @@ class _Inline:
         raise AssertionError("a quick guard needs no thread")
 
 
+@asynccontextmanager
+async def running(app: Any) -> AsyncIterator[None]:
+    """Start the application and shut it down again as a server does, which closes upstreams."""
+    to_app: asyncio.Queue[Any] = asyncio.Queue()
+    from_app: asyncio.Queue[Any] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    life = asyncio.ensure_future(app(scope, to_app.get, from_app.put))
+    for event in ("startup", "shutdown"):
+        await to_app.put({"type": f"lifespan.{event}"})
+        assert (await from_app.get())["type"] == f"lifespan.{event}.complete"
+        if event == "startup":
+            yield
+    await life
+
+
+async def asked_once(app: Any, request: Any) -> Reply:
+    """Return what a client gets of an application that runs for this one request."""
+    async with running(app):
+        return await asked(app, request)
+
+
 def get(app: Any, path: str, method: str = "GET", **headers: str) -> httpx.Response:
     async def got() -> httpx.Response:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        async with (
+            running(app),
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+        ):
             return await client.request(method, path, headers=headers)
 
     return asyncio.run(got())
@@ -106,7 +130,7 @@ def test_only_its_own_host_and_origin_are_answered() -> None:
 
 
 def test_an_upstream_that_is_not_there_is_502() -> None:
-    got = asyncio.run(asked(made(HERE), asking()))
+    got = asyncio.run(asked_once(made(HERE), asking()))
     assert (got.status, got.error["type"]) == (502, "upstream_error")
 
 
@@ -123,8 +147,9 @@ def test_models_choose_their_route_and_names_are_translated() -> None:
             app = proxy(open_paths(ServeSpec(routes=routes), guards.__getitem__, _Inline()))
             asks = [asking(model="small"), asking(model="large"), asking(PLANT, model="large"),
                     asking(model="other")]  # fmt: skip
-            got = [await asked(app, each) for each in asks]
-            return [*got, await asked(app, asking(), "/kids/v1/chat/completions")]
+            async with running(app):
+                got = [await asked(app, each) for each in asks]
+                return [*got, await asked(app, asking(), "/kids/v1/chat/completions")]
 
         small, large, blocked, other, kids = asyncio.run(all_of_it())
     assert [got.message["content"] for got in (small, large, blocked, kids)] == [

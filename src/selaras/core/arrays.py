@@ -24,7 +24,8 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 def read_arrays(path: Path, *names: str) -> list[NDArray[Any]]:
     """Return the named arrays of an .npz; raises InputError where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: where it is no archive, numpy leaves a file that it opened itself open.
+        with path.open("rb") as source, np.load(source, allow_pickle=False) as stored:
             return [stored[name] for name in names]
     except DAMAGED as error:
         raise InputError("missing or damaged", path=path) from error

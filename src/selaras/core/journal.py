@@ -23,11 +23,11 @@ SYNC_EVERY = 1.0
 class Journal:
     """The finished units of one run, by key.
 
-    >>> import tempfile; folder = tempfile.TemporaryDirectory()
-    >>> journal = Journal(Path(folder.name) / "journal.jsonl")
-    >>> journal.add("batch-0", {"rows": 3}); journal.get("batch-0")
-    {'rows': 3}
-    >>> Journal(journal.path).get("batch-0"), journal.get("batch-1")
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journal = Journal(Path(folder) / "journal.jsonl")
+    ...     journal.add("batch-0", {"rows": 3})
+    ...     Journal(journal.path).get("batch-0"), journal.get("batch-1")
     ({'rows': 3}, None)
     """
 

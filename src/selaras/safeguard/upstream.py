@@ -84,8 +84,9 @@ class Upstream:
 
     async def close(self) -> None:
         """End all connections."""
-        if self._opened:
-            await self._opened.close()
+        opened, self._opened = self._opened, None
+        if opened:
+            await opened.close()
 
     def _session(self) -> aiohttp.ClientSession:
         # Opened at the first request: a session belongs to the loop that it was made in.

@@ -211,16 +211,18 @@ def _delimited(separator: str) -> Callable[[IO[bytes], Path], Scanned]:
     def scan(source: IO[bytes], path: Path) -> Scanned:
         csv.field_size_limit(LONGEST_LINE)
         # newline="" keeps line ends inside quotes as they are.
-        text = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, delimiter=separator, strict=True)
-        try:
-            yield from _cells(reader, path)
-        except csv.Error as error:
-            raise InputError(f"broken CSV ({error})", path=path, line=reader.line_num) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                "not UTF-8", path=path, line=reader.line_num + 1, fix="save the file as UTF-8"
-            ) from error
+        with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter=separator, strict=True)
+            try:
+                yield from _cells(reader, path)
+            except csv.Error as error:
+                raise InputError(
+                    f"broken CSV ({error})", path=path, line=reader.line_num
+                ) from error
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    "not UTF-8", path=path, line=reader.line_num + 1, fix="save the file as UTF-8"
+                ) from error
 
     return scan
 
