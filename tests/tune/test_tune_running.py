@@ -126,6 +126,39 @@ def test_a_file_that_is_no_trl_configuration_is_said(text, said, tmp_path):
         read_trl_config(tmp_path / "bad.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "overrides", "said"),
+    [
+        ("learning_rate: 1e-5\nmax_length: null\nmodel_name_or_path:\nseed: ~\n",
+         ("tune.learning_rate=1e-5",), "max_length=null: TRL's own default"),
+        ("lora_r: null\nlora_alpha: 32\n", (), "lora_r=null: TRL's own default"),
+        ("lora_r: '8'\nlora_alpha: '16'\n", ("tune.rank=8",), ""),
+        ("lora_r: wide\nlora_alpha: 16\n", ("tune.rank=wide",), "lora_alpha=16: it is 2 times"),
+        ("run_name: 2026-01-31\n", (), 'run_name="2026-01-31": there is no such field'),
+        ("tags: !!set {a, b}\n", (), "tags="),
+        ("notes: |\n  one\n  two\n", (), "notes="),
+        ("max_length: 256\nmax_seq_length: 512\n", ("tune.max_tokens=256",),
+         "max_seq_length=512: tune.max_tokens is 256 already"),
+        ("per_device_train_batch_size: null\n", ("tune.batch_size=8",), ""),
+    ],
+)  # fmt: skip
+def test_odd_values_that_yaml_allows_are_taken_or_named(text, overrides, said, tmp_path):
+    (tmp_path / "sft.yaml").write_text(text)
+    read = read_trl_config(tmp_path / "sft.yaml")
+    assert read.overrides == overrides
+    assert any(line.startswith(said) for line in read.left_out) == bool(said)
+    assert not any("\n" in line for line in read.left_out)
+
+
+def test_a_name_that_yaml_would_cut_reaches_the_project_whole(tmp_path):
+    (tmp_path / "sft.yaml").write_text("model_name_or_path: 'models/mine #2'\n")
+    (tmp_path / "selaras.yaml").write_text(
+        "product: t\nuse_cases: [{id: a, title: A}]\npolicies: [hate]\n"
+    )
+    overrides = read_trl_config(tmp_path / "sft.yaml").overrides
+    assert open_project(tmp_path, overrides).file.tune.model == "hf:models/mine #2"
+
+
 def test_no_memory_says_what_to_change(training, tmp_path, monkeypatch):
     from selaras.core.errors import SelarasError
     from selaras.tune.response_loss import ResponseLoss

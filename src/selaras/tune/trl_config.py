@@ -4,12 +4,15 @@ Every field of it is named: carried over, the same as what is done here anyway, 
 the reason. Nothing is ignored in silence.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selaras.core.errors import InputError
+import yaml
+
+from selaras.core.errors import InputError, one_line
 from selaras.core.project import load_yaml
 
 Carried = Callable[[Any], Mapping[str, Any]]
@@ -49,7 +52,8 @@ SAME: dict[str, tuple[tuple[Any, ...], str]] = {
     "push_to_hub": ((False,), "nothing is uploaded"),
 }
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
-LORA_ALPHA = 2
+LORA_ALPHA, TRL_RANK = 2, 16
+SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +97,40 @@ def read_trl_config(path: Path) -> TrlConfig:
     for name, item in value.items():
         if name in BATCH:
             continue
-        if name in CARRIED:
-            new = CARRIED[name](item)
-            found |= new
-            carried += [f"{name} -> {field}={_written(own)}" for field, own in new.items()]
+        shown = f"{name}={one_line(_written(item), SHOWN)}"
+        if name in CARRIED and item is None and name != "report_to":
+            left_out.append(f"{shown}: TRL's own default; the project's value stays")
+        elif name in CARRIED:
+            ((field, own),) = CARRIED[name](item).items()
+            if found.setdefault(field, own) == own:
+                carried.append(f"{name} -> {field}={_written(own)}")
+            else:
+                left_out.append(f"{shown}: {field} is {found[field]} already")
         elif name == "lora_alpha":
-            asked = LORA_ALPHA * int(value.get("lora_r", 16))
-            (same if item == asked else left_out).append(
-                f"lora_alpha={item}: it is {LORA_ALPHA} times the rank here"
-            )
+            is_so = _number(item) == LORA_ALPHA * _number(value.get("lora_r") or TRL_RANK)
+            (same if is_so else left_out).append(f"{shown}: it is {LORA_ALPHA} times the rank here")
         elif name in SAME:
             values, why = SAME[name]
-            (same if item in values else left_out).append(f"{name}={_written(item)}: {why}")
+            (same if item in values else left_out).append(f"{shown}: {why}")
         else:
-            left_out.append(f"{name}={_written(item)}: there is no such field here")
+            left_out.append(f"{shown}: there is no such field here")
     overrides = tuple(f"{field}={_written(own)}" for field, own in found.items())
     return TrlConfig(overrides, tuple(carried), tuple(same), tuple(left_out))
 
 
 def _whole(value: dict[str, Any], name: str, default: int, path: Path) -> int:
-    found = value.get(name, default)
+    found = default if value.get(name) is None else value[name]
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise InputError(f"{found!r} is not a whole number of 1 or more", path=path, field=name)
     return found
+
+
+def _number(value: Any) -> float:
+    """Return a number as YAML writes it, `1e1` without a point being text there; else NaN."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _loggers(value: Any) -> list[str]:
@@ -132,7 +147,21 @@ def _written(value: Any) -> str:
 
     >>> _written(["a"]), _written(True), _written(1e-4)
     ('["a"]', 'true', '0.0001')
+    >>> _written("1e-4"), _written("hf:a # b")
+    ('1e-4', '"hf:a # b"')
     """
     import json
 
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str) and _reads_back(value):
+        return value
+    # YAML knows values that JSON does not: dates, sets, bytes.
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _reads_back(text: str) -> bool:
+    """Return whether --set reads a text as that text, or as the number that it says."""
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return False
+    return found == text or (isinstance(found, int | float) and not isinstance(found, bool))
