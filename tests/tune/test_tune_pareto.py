@@ -152,6 +152,26 @@ def test_runs_that_do_not_compare_are_bad_input(tuned):
         plan_sweep(_without_checkpoints(project, runs[0]), [runs[0]])
 
 
+def test_a_run_that_is_named_twice_is_measured_once(tuned):
+    project, runs = tuned
+    sweep = plan_sweep(project, [runs[0], f"run:{runs[0]}"], (1.0,))
+    assert [manifest.id for manifest in sweep.manifests] == runs[:1]
+    assert len(sweep.points) == 2
+
+
+def test_no_copy_or_twin_of_a_trained_row_is_measured_on(tuned, monkeypatch):
+    project, runs = tuned
+    trained = {row.id for row in plan_sft(project).rows.train}
+    copies = tuple(row.model_copy(update={"id": f"{row.id}-copy"}) for row in rows())
+    groups = {row.id: f"g{row.id[1:].removesuffix('-copy')}" for row in (*rows(), *copies)}
+    held = Development((*rows(), *copies), groups, (), None)
+    monkeypatch.setattr(pareto, "open_development", lambda *_: held)
+    other = replace(project, file=project.file.model_copy(update={"seed": 5}))
+    asked = {row.id for row in plan_sweep(other, runs).rows}
+    assert asked
+    assert not {groups[name] for name in asked} & {groups[name] for name in trained}
+
+
 def _without_checkpoints(project, run):
     other = shutil.copytree(project.root, project.root.parent / "emptied", dirs_exist_ok=True)
     shutil.rmtree(other / "runs" / run / "checkpoints")

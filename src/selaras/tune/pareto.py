@@ -115,17 +115,20 @@ def plan_sweep(
     or with no row that all of them kept aside.
     """
     place = place_of(project, progress)
-    manifests = [finished_tuning(run.removeprefix("run:"), place) for run in dict.fromkeys(runs)]
+    names = dict.fromkeys(run.removeprefix("run:") for run in runs)
+    manifests = [finished_tuning(name, place) for name in names]
     _refuse_mixed(manifests)
     development = open_development(project, progress)
     shares = {float(_settings(m).get("selection_share", project.file.tune.selection_share))
               for m in manifests}  # fmt: skip
     aside = [set_aside(development, share, project.file.seed) for share in shares]
     trained = {name for m in manifests for name in m.config.get("trained", ())}
+    # A run of another seed, or of RL, divided the rows otherwise; a copy of a trained row is old.
+    spent = {development.groups[name] for name in trained if name in development.groups}
     rows = asked(
         row
         for row in development.rows
-        if row.id not in trained and all(row.id in own for own in aside)
+        if development.groups[row.id] not in spent and all(row.id in own for own in aside)
     )
     if not rows:
         raise InputError("no row was kept aside by all of these runs",
