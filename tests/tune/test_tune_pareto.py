@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from selaras.cli import app
 from selaras.core.errors import InputError
+from selaras.core.manifest import read_manifest
 from selaras.core.project import open_project
 from selaras.core.records import Example
 from selaras.data import Development
@@ -20,6 +21,7 @@ from selaras.tune.pareto import measure_frontier, plan_sweep
 from selaras.tune.pareto_page import frontier_page
 from selaras.tune.reach import reach_words
 from selaras.tune.sft import plan_sft, tune_sft
+from tiny import tiny_chat
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -194,17 +196,57 @@ def test_the_command_prints_the_same_figures_as_json(tuned, found):
     assert bad.exit_code == 2
 
 
-def test_what_was_learned_by_heart_is_counted_beside_the_base(tuned, monkeypatch):
+@pytest.fixture
+def by_heart(tuned, monkeypatch):
+    """Return what probes a run, whose rows of one number are of one group, for its first words."""
+    from selaras.tune import memorised
+
+    held = Development(rows(), {row.id: f"g{row.id[1:]}" for row in rows()}, (), None)
+    monkeypatch.setattr(memorised, "open_development", lambda *_: held)
+
+    def probed(project, run, words=2):
+        monkeypatch.setattr(memorised, "WORDS", words)
+        return memorised.probe_memory(project, run)
+
+    return probed
+
+
+def test_what_was_learned_by_heart_is_counted_beside_the_base(tuned, by_heart):
+    project, _ = tuned
+    plain = project.file.tune.model_copy(update={"own_words": False, "epochs": 1})
+    written = replace(project, file=project.file.model_copy(update={"tune": plain}))
+    run = tune_sft(written, plan_sft(written)).id
+    with pytest.raises(InputError, match="no training response has 12 words"):
+        by_heart(project, run, 12)
+    found = by_heart(project, run)
+    trained = plan_sft(project).rows.train
+    assert found.tuned["n"] == found.base["n"] == found.change.n == len(trained)
+    assert found.repeated["n"] + found.single["n"] == len(trained)
+    assert found.single["n"] == sum(row.kind == "look_alike" for row in trained)
+    assert found.change.clusters == 10  # of twins and their kin: they are no rows of their own
+
+
+def test_rows_trained_on_in_the_bases_own_words_are_not_learned_by_heart(tuned, by_heart):
+    project, runs = tuned
+    manifest = read_manifest(project.runs, runs[0])
+    found = by_heart(project, runs[0])
+    own = manifest.config["replaced_by_own_words"]
+    assert own
+    assert found.tuned["n"] == len(manifest.config["trained"]) - own
+
+
+def test_beginnings_of_many_tokens_are_asked_for_whole(tuned, by_heart, monkeypatch):
     from selaras.tune import memorised
 
     project, runs = tuned
-    held = Development(rows(), {}, (), None)
-    monkeypatch.setattr(memorised, "open_development", lambda *_: held)
-    with pytest.raises(InputError, match="no training response has 12 words"):
-        memorised.probe_memory(project, runs[0])
-    monkeypatch.setattr(memorised, "WORDS", 2)
-    found = memorised.probe_memory(project, runs[0])
-    trained = len(plan_sft(project).rows.train)
-    assert found.tuned["n"] == found.base["n"] == trained
-    assert found.repeated["n"] + found.single["n"] == trained
-    assert found.single["n"] == sum(r.kind == "look_alike" for r in plan_sft(project).rows.train)
+    room = []
+    asked = memorised.answer_rows
+
+    def noted(job, *rest):
+        room.append(job.sampling.max_tokens)
+        return asked(job, *rest)
+
+    monkeypatch.setattr(memorised, "answer_rows", noted)
+    monkeypatch.setattr(memorised, "TOKENS", 1)
+    by_heart(project, runs[0])
+    assert set(room) == {len(tiny_chat().text_ids("I can't")) + 1}

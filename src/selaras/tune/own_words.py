@@ -19,15 +19,21 @@ from selaras.judge import Judge
 from selaras.models.protocol import Model
 
 REPLAY_TOKENS = 24
+OWN_WORDS = "own_words.jsonl"  # the journal, in the run's folder
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Training rows, some with the model's own answer; `cut` are those cut in mid-sentence."""
+    """Training rows, those of `own` with the model's own answer; `cut` ends in mid-sentence."""
 
     rows: tuple[Example, ...]
     cut: frozenset[str]
-    replaced: int
+    own: frozenset[str]
+
+    @property
+    def replaced(self) -> int:
+        """How many rows have the model's own answer."""
+        return len(self.own)
 
 
 def in_own_words(
@@ -58,5 +64,5 @@ def in_own_words(
             for row in rows
         ),
         frozenset(name for name, answer in own.items() if answer.finish != "stop"),
-        len(own),
+        frozenset(own),
     )

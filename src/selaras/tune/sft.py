@@ -30,7 +30,7 @@ from selaras.tune.encode import Encoded, encode, some
 from selaras.tune.kept_answers import answered_by
 from selaras.tune.launched import Launch, train_launched
 from selaras.tune.live import watch_words
-from selaras.tune.own_words import in_own_words
+from selaras.tune.own_words import OWN_WORDS, in_own_words
 from selaras.tune.record import finish, new_tuning
 from selaras.tune.recovery import Recovery, recovery_rows
 from selaras.tune.response_loss import Weights
@@ -216,7 +216,7 @@ def _targets(project: Project, plan: Plan, folder: Path, progress: Progress) -> 
         return plan.encoded, 0
     model = open_local(plan.base, chat_template=plan.start.chat_template)
     asked = renderer(project, PLAIN)
-    journal = Journal(folder / "own_words.jsonl")
+    journal = Journal(folder / OWN_WORDS)
     replay = in_own_words(plan.rows.train, model, asked, refusal_rules, journal, progress)
     settings = project.file.tune
     encoded = encode(
