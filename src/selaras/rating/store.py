@@ -92,25 +92,35 @@ def open_store(url: str) -> Store:
         import sqlalchemy
     except ImportError as error:
         raise MissingExtraError("sqlalchemy", "studio") from error
+    store = Store(_engine(url, sqlalchemy))
+    try:
+        with store.writing() as connection:
+            _brought_to_date(connection, url)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _brought_to_date(connection: "Connection", url: str) -> None:
+    import sqlalchemy
+
     from selaras.rating import schema
 
-    store = Store(_engine(url, sqlalchemy))
-    with store.writing() as connection:
-        if not sqlalchemy.inspect(connection).has_table("meta"):
-            schema.create(connection)
-            return store
-        known = connection.execute(
-            sqlalchemy.select(schema.meta.c.value).where(schema.meta.c.name == "schema_version")
-        ).scalar()
-        version = int(known or 0)
-        if version > schema.VERSION:
-            raise InputError(
-                f"the store has version {version}, this program knows {schema.VERSION}",
-                path=_shown(url), fix="use the newer program that made it",
-            )  # fmt: skip
-        if version < schema.VERSION:
-            schema.upgrade(connection, version)
-    return store
+    if not sqlalchemy.inspect(connection).has_table("meta"):
+        schema.create(connection)
+        return
+    known = connection.execute(
+        sqlalchemy.select(schema.meta.c.value).where(schema.meta.c.name == "schema_version")
+    ).scalar()
+    version = int(known or 0)
+    if version > schema.VERSION:
+        raise InputError(
+            f"the store has version {version}, this program knows {schema.VERSION}",
+            path=_shown(url), fix="use the newer program that made it",
+        )  # fmt: skip
+    if version < schema.VERSION:
+        schema.upgrade(connection, version)
 
 
 def _engine(url: str, sqlalchemy: Any) -> "Engine":

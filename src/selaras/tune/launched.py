@@ -90,11 +90,11 @@ def train_launched(
         command = _command(launch, Path(folder), given)
         errors = Path(folder) / "errors.txt"
         with errors.open("w") as wrong, progress.task("tuning (steps)", training.steps) as task:
-            child = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            started = subprocess.Popen(  # noqa: S603 - our own module, no shell
                 command, stdout=subprocess.PIPE, stderr=wrong, text=True, env=_surroundings(launch),
                 start_new_session=True,
             )  # fmt: skip
-            with _ended(child):
+            with started as child, _ended(child):
                 failure = _followed(child, task)
         if failure or child.returncode:
             last = errors.read_text(errors="replace").strip().splitlines() or ["no message"]
