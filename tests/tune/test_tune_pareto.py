@@ -130,6 +130,26 @@ def test_seeds_of_one_recipe_are_a_cloud(tuned, found):
     assert "kill person" not in page
 
 
+def test_what_was_not_measured_is_no_figure_of_a_cloud(tuned, found):
+    blank = tuple(
+        replace(s, figures={**s.figures, "capability": {"value": None, "low": 0.0, "high": 1.0,
+                                                       "n": 0}})
+        for s in found.spots
+    )  # fmt: skip
+    own = clouds(found.sweep.manifests, blank)
+    assert own[0].figures["capability"] is None
+    assert own[0].to_dict()["capability"] is None
+    assert own[0].figures["refuses"] is not None
+    assert "0 % (0–0)" not in frontier_page(tuned[0], replace(found, spots=blank))
+
+
+def test_runs_on_other_rows_are_no_seeds_of_one_recipe(found):
+    first, second = found.sweep.manifests
+    fewer = {**second.config, "trained": second.config["trained"][1:]}
+    other = second.model_copy(update={"config": fewer})
+    assert clouds([first, other], found.spots) == []
+
+
 def test_criteria_out_of_reach_name_the_next_lever(tuned, found):
     project, _ = tuned
     assert reach_words(project, found.spots).endswith("next: selaras guard fit")

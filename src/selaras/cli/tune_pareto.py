@@ -147,10 +147,12 @@ def _print(project: "Project", found: "Frontier", path: Path, sealed: "Evaluatio
         if len(found.sweep.manifests) > 1:
             say(f"{chr(65 + number % 26)}: {manifest.id}, seed {manifest.seed}")
     for cloud in clouds(found.sweep.manifests, found.spots):
-        mean, low, high = (100 * value for value in cloud.figures["refuses"])
-        other, least, most = (100 * value for value in cloud.figures["over_refusal"])
-        say(f"{cloud.label} over {len(cloud.seeds)} seeds: refuses {mean:.0f} % ({low:.0f} to "
-            f"{high:.0f}), look-alikes {other:.0f} % ({least:.0f} to {most:.0f})")  # fmt: skip
+        told = [
+            f"{word} {100 * own[0]:.0f} % ({100 * own[1]:.0f} to {100 * own[2]:.0f})"
+            for name, word in (("refuses", "refuses"), ("over_refusal", "look-alikes"))
+            if (own := cloud.figures[name])
+        ]
+        say(f"{cloud.label} over {len(cloud.seeds)} seeds: {', '.join(told)}")
     say(found.advice.text)
     say(reach_words(project, found.spots))
     if sealed is not None:

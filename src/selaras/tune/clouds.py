@@ -9,27 +9,37 @@ from selaras.core.fingerprint import fingerprint
 from selaras.core.manifest import Manifest
 from selaras.tune.frontier import OBJECTIVES, Spot
 
+Spread = tuple[float, float, float]
+# What runs have in common that differ in their seed alone.
+SAME = ("method", "recipe", "settings", "weights", "chat_template")
+
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A point over the seeds of runs that differ in nothing else: (mean, least, most) a figure."""
+    """A point over the seeds of runs that differ in nothing else: (mean, least, most) a figure.
+
+    A figure that was not measured is None.
+    """
 
     label: str
     seeds: tuple[int, ...]
-    figures: dict[str, tuple[float, float, float]]
+    figures: dict[str, Spread | None]
     spots: tuple[Spot, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cloud as JSON values."""
-        return {"label": self.label, "seeds": list(self.seeds),
-                **{name: list(values) for name, values in self.figures.items()}}  # fmt: skip
+        figures = {name: own and list(own) for name, own in self.figures.items()}
+        return {"label": self.label, "seeds": list(self.seeds), **figures}
 
 
 def clouds(manifests: Sequence[Manifest], spots: Sequence[Spot]) -> list[Cloud]:
-    """Return a cloud for every epoch and scale that several seeds of one recipe have."""
+    """Return a cloud for every epoch and scale of several seeds of one recipe on one data."""
     asked = {
         manifest.id: fingerprint(
-            [manifest.config.get(key) for key in ("method", "recipe", "settings", "weights")]
+            [
+                *(manifest.config.get(key) for key in SAME),
+                sorted(manifest.config.get("trained", ())),
+            ]
         )
         for manifest in manifests
     }
@@ -55,6 +65,6 @@ def clouds(manifests: Sequence[Manifest], spots: Sequence[Spot]) -> list[Cloud]:
     return found
 
 
-def _spread(values: Sequence[float | None]) -> tuple[float, float, float]:
-    known = [value for value in values if value is not None] or [0.0]
-    return fmean(known), min(known), max(known)
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return (fmean(known), min(known), max(known)) if known else None

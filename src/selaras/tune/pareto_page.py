@@ -122,8 +122,12 @@ def _points(found: Frontier) -> Markup:
 def _rate(spot: Spot, name: str) -> Markup:
     rate = spot.rate(name)
     if rate["value"] is None:
-        return element("span", "not measured", class_="none")
+        return _not_measured()
     return rate_cell(rate["value"], rate["low"], rate["high"], rate["n"])
+
+
+def _not_measured() -> Markup:
+    return element("span", "not measured", class_="none")
 
 
 def _kl(spot: Spot) -> str:
@@ -139,15 +143,18 @@ def _seeds(found: Sequence[Cloud]) -> list[Markup]:
     columns = ["Point", "Seeds", *COLUMNS.values()]
     rows: list[list[Child]] = [
         [cloud.label, len(cloud.seeds),
-         *(interval_text(*cloud.figures[name]) for name in COLUMNS)]
+         *(interval_text(*own) if (own := cloud.figures[name]) else _not_measured()
+           for name in COLUMNS)]
         for cloud in found
     ]  # fmt: skip
-    widest = max(found, key=lambda c: c.figures["refuses"][2] - c.figures["refuses"][1])
-    _, low, high = widest.figures["refuses"]
+    told = "Mean, and least to most over the seeds."
+    if known := [(own, cloud) for cloud in found if (own := cloud.figures["refuses"])]:
+        (_, low, high), widest = max(known, key=lambda pair: pair[0][2] - pair[0][1])
+        told += (f" At {widest.label} what is refused of what should be lies between "
+                 f"{percent(low)} and {percent(high)}.")  # fmt: skip
     return [
         element("h2", "Over training seeds"),
-        element("p", f"Mean, and least to most over the seeds. At {widest.label} what is refused "
-                f"of what should be lies between {percent(low)} and {percent(high)}."),
+        element("p", told),
         table(columns, rows, caption="The same point, other seeds", numeric=set(columns[1:])),
     ]  # fmt: skip
 
