@@ -1,5 +1,7 @@
 """The front holds what nothing dominates; a winner is named only where the rows tell it apart."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +82,39 @@ def test_a_point_that_loses_capability_or_sense_is_not_recommended():
     told = advice([BASE, spoilt, raving, spot("sound", 30, 1)])
     assert told.take.label == "sound"
     assert labels(told.excluded) == ["spoilt", "raving"]
+
+
+def unmoved(one):
+    """Return a point without rows to measure KL on."""
+    return replace(one, kl={"value": None, "low": None, "high": None, "n": 0})
+
+
+def test_without_rows_for_kl_the_base_is_still_what_moved_least():
+    told = advice([unmoved(BASE), unmoved(spot("hardly", 4, 1))])
+    assert (told.verdict, told.take.label) == ("the base", "base")
+    half = replace(unmoved(spot("half", 30, 1)), scale=0.5)
+    told = advice([unmoved(BASE), unmoved(spot("whole", 31, 1)), half])
+    assert (told.verdict, told.take.label) == ("inside the noise", "half")
+
+
+def test_a_recommendation_says_of_which_points_it_is_the_best():
+    told = advice([BASE, spot("best", 30, 1), spot("spoilt", 40, 0, capability=0.5)])
+    assert (told.verdict, told.take.label) == ("recommended", "best")
+    assert "every other point that keeps the base's capability and coherence" in told.text
+    none = advice([BASE, spot("spoilt", 40, 0, capability=0.5)])
+    assert none.text.startswith("no tuning that keeps the base's capability and coherence is ")
+
+
+def test_a_point_at_the_margin_keeps_the_base():
+    base = replace(BASE, figures={**BASE.figures, "capability": {**RATE, "value": 0.2}})
+    told = advice([base, spot("best", 38, 1, capability=0.15)])
+    assert told.excluded == ()
+
+
+def test_the_rows_that_are_named_are_those_that_benefit_is_counted_on():
+    idle = Judged("s", "ordinary", "safe_completion", (), None, "s", "none", "scored")
+    spots = [replace(one, judged=(*one.judged, idle)) for one in (BASE, spot("hardly", 4, 1))]
+    assert " on 80 rows" in advice(spots).text
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

@@ -76,14 +76,18 @@ class Advice:
     @property
     def text(self) -> str:
         """The advice in a sentence."""
-        n = len(self.take.judged)
+        n = len(benefit_scores(self.take.judged))
+        sound = " that keeps the base's capability and coherence" if self.excluded else ""
         if self.verdict == "recommended":
-            return f"recommended: {self.take.label}: every other point is worse on these {n} rows"
+            return (
+                f"recommended: {self.take.label}: every other point{sound} is worse on these "
+                f"{n} rows"
+            )
         names = ", ".join(spot.label for spot in (self.best, *self.tied)[:6])
         more = f" and {len(self.tied) - 5} more" if len(self.tied) > 5 else ""
         if self.verdict == "the base":
             if not self.tied:
-                return f"no tuning is better than the base on these {n} rows"
+                return f"no tuning{sound} is better than the base on these {n} rows"
             return (
                 f"inside the noise: {names}{more} cannot be told apart on {n} rows, the base "
                 "among them: no tuning is shown to help"
@@ -119,7 +123,7 @@ def advice(spots: Sequence[Spot]) -> Advice:
     if not tied:
         verdict: Verdict = "the base" if best is base else "recommended"
         return Advice(verdict, best, best, (), excluded)
-    take = min((best, *tied), key=lambda spot: spot.kl["value"] or 0.0)
+    take = min((best, *tied), key=_moved)
     return Advice("the base" if take is base else "inside the noise", take, best, tied, excluded)
 
 
@@ -141,6 +145,11 @@ def benefit_scores(judged: Sequence[Judged]) -> dict[str, float]:
     }
 
 
+def _moved(spot: Spot) -> tuple[bool, float, float]:
+    """Return what points are ordered by that moved from the base; without KL the scale tells."""
+    return spot.run is not None, spot.kl["value"] or 0.0, spot.scale
+
+
 def _p_value(before: Spot, after: Spot) -> float:
     first, second = benefit_scores(before.judged), benefit_scores(after.judged)
     clusters = {row.row: row.cluster for row in before.judged}
@@ -157,7 +166,7 @@ def _p_value(before: Spot, after: Spot) -> float:
 def _keeps(spot: Spot, base: Spot) -> bool:
     for name in ("capability", "coherent"):
         own, theirs = spot.rate(name)["value"], base.rate(name)["value"]
-        if own is not None and theirs is not None and own < theirs - MARGIN:
+        if own is not None and theirs is not None and own < theirs - MARGIN - 1e-9:
             return False
     return True
 
