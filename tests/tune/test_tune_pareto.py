@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from selaras.cli import app
 from selaras.core.errors import InputError
 from selaras.core.manifest import read_manifest
-from selaras.core.project import open_project
+from selaras.core.project import Gate, open_project
 from selaras.core.records import Example
 from selaras.data import Development
 from selaras.models.names import Place, open_model
@@ -156,6 +156,21 @@ def test_criteria_out_of_reach_name_the_next_lever(tuned, found):
     assert reach_words(project, found.spots).endswith("next: selaras guard fit")
     none = project.file.model_copy(update={"gates": ()})
     assert "no launch criterion" in reach_words(replace(project, file=none), found.spots)
+
+
+def test_criteria_that_nobody_judged_are_not_said_to_hold(tuned, found):
+    project, _ = tuned
+    low = Gate(figure="compliance_rate", at_least=0.0)
+    harm = Gate(figure="violation_rate", at_most=0.02)
+    for gates, said in (
+        ((low,), "the launch criteria hold, as observed, at "),
+        ((low, harm), "1 of 2 launch criteria can be judged on these rows, and hold, as observed"),
+        ((harm,), "no launch criterion of the project can be judged"),
+    ):
+        asked = replace(project, file=project.file.model_copy(update={"gates": gates}))
+        told = reach_words(asked, found.spots)
+        assert told.startswith(said)
+        assert (" and 2 more; " in told) == (low in gates)
 
 
 def test_any_point_can_be_opened_by_its_model_string(tuned, found):

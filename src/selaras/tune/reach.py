@@ -5,6 +5,7 @@ reaches them where every criterion that can be judged here holds for what was ob
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from selaras.core.manifest import new_manifest
 from selaras.core.project import Project
@@ -18,35 +19,50 @@ from selaras.tune.frontier import Spot
 NEXT = "selaras guard fit"
 
 
-def reached(project: Project, spots: Sequence[Spot]) -> list[Spot] | None:
-    """Return the points that keep all criteria as observed; None where none can be judged here."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The points that keep the criteria that can be judged here, and how many of all those are."""
+
+    spots: tuple[Spot, ...]
+    judged: int
+    criteria: int
+
+
+def reached(project: Project, spots: Sequence[Spot]) -> Reach:
+    """Return which points keep all criteria that can be judged at any of them, as observed."""
     base = next(spot for spot in spots if spot.run is None)
     reference = _evaluation(base, _untuned(project))
-    states = {
-        spot.label: _judged(
-            gate_states(project, _evaluation(spot, spot.label), [reference], held_out=False)
-        )
+    states = [
+        gate_states(project, _evaluation(spot, spot.label), [reference], held_out=False)
         for spot in spots
-    }
-    if not any(states.values()):
-        return None
-    return [spot for spot in spots if states[spot.label] and all(map(_holds, states[spot.label]))]
+    ]
+    count = len(project.file.gates)
+    judged = [i for i in range(count) if any(own[i].value is not None for own in states)]
+    kept = [
+        spot
+        for spot, own in zip(spots, states, strict=True)
+        if judged and all(_holds(own[i]) for i in judged)
+    ]
+    return Reach(tuple(kept), len(judged), count)
 
 
 def reach_words(project: Project, spots: Sequence[Spot]) -> str:
     """Return what to say of the launch criteria, and what to try next."""
     found = reached(project, spots)
-    if found is None:
+    if not found.judged:
         return "no launch criterion of the project can be judged on these rows"
-    tuned = [spot for spot in found if spot.run is not None]
+    tuned = [spot for spot in found.spots if spot.run is not None]
     if not tuned:
         return f"tuning does not reach the launch criteria at any point; next: {NEXT}"
-    names = ", ".join(spot.label for spot in tuned[:6])
-    return f"the launch criteria hold, as observed, at {names}; sealed rows decide (--seal)"
-
-
-def _judged(states: Sequence[GateState]) -> list[GateState]:
-    return [state for state in states if state.value is not None]
+    more = f" and {len(tuned) - 6} more" if len(tuned) > 6 else ""
+    names = ", ".join(spot.label for spot in tuned[:6]) + more
+    which = "the launch criteria hold"
+    if found.judged < found.criteria:
+        which = (
+            f"{found.judged} of {found.criteria} launch criteria can be judged on these rows, and "
+            "hold"
+        )
+    return f"{which}, as observed, at {names}; sealed rows decide (--seal)"
 
 
 def _holds(state: GateState) -> bool:
