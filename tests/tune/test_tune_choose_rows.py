@@ -164,3 +164,18 @@ def test_only_the_named_use_cases_are_trained_on():
     settings = LOOSE.model_copy(update={"use_cases": ("write",)})
     chosen = choose_rows(development(rows), "guarded", settings, 0)
     assert {row.use_case for row in chosen.train} == {"write"}
+
+
+@pytest.mark.parametrize(
+    "other", [{"use_case": "answer"}, {"use_case": "write", "label": None}], ids=str
+)
+def test_a_copy_of_a_row_that_is_not_trained_on_is_trained_on(other):
+    rows = [example(f"m{i}", use_case="write") for i in range(20)]
+    twice = [example("first", **other), example("second", use_case="write")]
+    copies = [row.model_copy(update={"query": "the same"}) for row in twice]
+    settings = LOOSE.model_copy(update={"use_cases": ("write",)})
+    for seed in range(4):
+        chosen = choose_rows(development([*copies, *rows]), "guarded", settings, seed)
+        aside = {row.id for row in chosen.selection}
+        assert "second" in aside | {row.id for row in chosen.train}
+        assert "left out: an exact copy of another row" not in chosen.went

@@ -84,7 +84,9 @@ def choose_rows(
         text = (row.query_key, normalise(row.response))
         if place == TRAINED and settings.deduplicate and text in seen:
             place = "left out: an exact copy of another row"
-        seen.add(text)
+        if place in {TRAINED, UNSAFE}:
+            # A copy that was left out for another reason is no reason to leave this one out.
+            seen.add(text)
         went[place] += 1
         if place == TRAINED:
             train.append(row)
