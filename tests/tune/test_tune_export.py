@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import peft
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from selaras.core.errors import InputError, SelarasError
 from selaras.core.manifest import hashes, ledger, new_manifest, write_manifest
 from selaras.core.project import open_project
+from selaras.core.system import Sampling, System
 from selaras.models.local_adapter import Adapter, merged
 from selaras.models.local_gguf import dequantise
 from selaras.models.local_torch import torch
@@ -66,9 +68,13 @@ def logits(model):
         return model(input_ids=torch.arange(40).reshape(2, 20)).logits.float()
 
 
+def leaving(run, form):
+    return Leaving(run.name, run.licence, form, run.adapter.scale, run.checkpoint, run.sha256)
+
+
 def exported(tuned, form, **options):
     project, run = tuned
-    card = model_card(project, run.manifest, Leaving(run.name, run.licence, form, SCALE))
+    card = model_card(project, run.manifest, leaving(run, form))
     done = export_run(project, run, form, card, **options)
     return done, project.root / done.config["folder"]
 
@@ -120,13 +126,106 @@ def test_the_same_export_is_not_written_again_but_its_card_is(tuned):
 
 def test_the_card_names_base_rows_policies_figures_and_what_is_not_known(tuned):
     project, run = tuned
-    card = model_card(project, run.manifest, Leaving("tiny", "Apache-2.0", "merged", 1.0))
+    other = replace(run, adapter=Adapter(run.adapter.folder, 1.0), licence="Apache-2.0")
+    card = model_card(project, run.manifest, leaving(other, "merged"))
     front = yaml.safe_load(card.split("---")[1])
     assert (front["license"], front["library_name"]) == ("apache-2.0", "transformers")
-    for told in ("25 % (10–50), n 12", "look-alike | 4", "| dangerous-content |",
-                 "Not measured on sealed rows", "not the one that was measured", "MIT (1)",
-                 "no hold-out was sealed"):  # fmt: skip
+    for told in ("look-alike | 4", "| dangerous-content |", "Not measured on sealed rows",
+                 "not the one that the run chose", "MIT (1)", "no hold-out was sealed",
+                 "checkpoint-5@1` does"):  # fmt: skip
         assert told in card
+    assert "25 % (10–50), n 12" not in card
+    chosen = model_card(project, run.manifest, leaving(run, "merged"))
+    assert "25 % (10–50), n 12" in chosen
+    assert "not the one that the run chose" not in chosen
+
+
+def evaluation(run, share, scale, **fields):
+    """Return a finished evaluation of the run at a scale."""
+    model = {"name": "hf:model", "adapter": run.sha256, "adapter_scale": scale}
+    return new_manifest(
+        "eval", "tuned", system=System(name="tuned", model=model, sampling=Sampling()),
+        parents=[run.manifest.id], figures={"compliance_rate": {**RATE, "value": share}},
+        status="finished", **fields,
+    )  # fmt: skip
+
+
+def test_the_card_shows_the_figures_of_what_leaves_and_of_no_other_scale(tuned, tmp_path):
+    project = open_project(shutil.copytree(tuned[0].root, tmp_path / "own"))
+    run = open_tuned(project, tuned[1].manifest.id)
+    own = {"stamp": "held-out figures", "seal": "seal-1"}
+    for made in (
+        evaluation(run, 0.31, SCALE, stamp="development figures"),
+        evaluation(run, 0.97, 1.0, **own),
+        evaluation(run, 0.32, SCALE, **own, notes=["not held out for run r: another seal"]),
+    ):
+        write_manifest(project.runs, made)
+    card = model_card(project, run.manifest, leaving(run, "merged"))
+    assert "31 % " in card
+    assert "97 % " not in card
+    assert "other checkpoints or scales of the run: 1, left out" in card
+    assert "held-out figures, not held out for this run" in card
+    assert "Not measured on sealed rows" in card
+    write_manifest(project.runs, evaluation(run, 0.33, SCALE, **own))
+    card = model_card(project, run.manifest, leaving(run, "merged"))
+    assert "33 % " in card
+    assert "Not measured on sealed rows" not in card
+
+
+def test_any_checkpoint_of_the_frontier_can_leave(tuned, tmp_path):
+    project = open_project(shutil.copytree(tuned[0].root, tmp_path / "own"))
+    name = tuned[1].manifest.id
+    checkpoints = project.runs / name / "checkpoints"
+    shutil.copytree(checkpoints / "checkpoint-5", checkpoints / "checkpoint-9")
+    (checkpoints / "checkpoint-9" / "complete.json").write_text("{}")
+    run = open_tuned(project, f"run:{name}/checkpoint-9@0.25")
+    assert (run.checkpoint, run.adapter.scale) == ("checkpoints/checkpoint-9", 0.25)
+    done, folder = exported((project, run), "adapter")
+    assert done.config["checkpoint"] == "checkpoints/checkpoint-9"
+    assert (
+        "checkpoints/checkpoint-9 (chosen: checkpoints/checkpoint-5)"
+        in (folder / "README.md").read_text()
+    )
+    with pytest.raises(InputError, match="has no checkpoint 'checkpoint-7'"):
+        open_tuned(project, f"{name}/checkpoint-7")
+
+
+def test_an_export_is_known_again_where_the_project_was_moved(tuned, tmp_path):
+    project = open_project(shutil.copytree(tuned[0].root, tmp_path / "first"))
+    run = open_tuned(project, tuned[1].manifest.id)
+    first, _ = exported((project, run), "adapter", out=project.root / "out")
+    moved = open_project((tmp_path / "first").rename(tmp_path / "second"))
+    run = open_tuned(moved, run.manifest.id)
+    again, _ = exported((moved, run), "adapter", out=moved.root / "out")
+    assert again.id == first.id
+
+
+def test_files_that_were_changed_are_not_exported_already(tuned, tmp_path):
+    project = open_project(shutil.copytree(tuned[0].root, tmp_path / "own"))
+    run = open_tuned(project, tuned[1].manifest.id)
+    first, folder = exported((project, run), "adapter")
+    (folder / "adapter_model.safetensors").write_bytes(b"cut")
+    again, whole = exported((project, run), "adapter")
+    assert again.id != first.id
+    assert (whole / "adapter_model.safetensors").stat().st_size > 3
+
+
+@pytest.mark.parametrize(
+    ("base", "named"),
+    [("hf:{root}/model", "model"), ("hf:./model", "model"), ("hf:../own/model", "model")],
+)
+def test_where_the_base_lies_does_not_leave(tuned, tmp_path, base, named):
+    project = open_project(shutil.copytree(tuned[0].root, tmp_path / "own"))
+    manifest = tuned[1].manifest
+    changed = {**manifest.config, "model": base.format(root=project.root)}
+    write_manifest(project.runs, manifest.model_copy(update={"config": changed}))
+    assert open_tuned(project, manifest.id).name == named
+
+
+@pytest.mark.parametrize("field", ["dtype", "torch_dtype"])
+def test_merged_weights_are_of_the_bases_own_precision(field, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({field: "bfloat16"}))
+    assert export_module._precision("merged", None, tmp_path) == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +295,7 @@ def test_the_command_writes_the_run_at_a_scale_and_says_where(tuned, tmp_path):
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["config"]["scale"] == 0.25
-    assert "not the one that was measured" in (tmp_path / "out" / "README.md").read_text()
+    assert "not the one that the run chose" in (tmp_path / "out" / "README.md").read_text()
     wrong = CliRunner().invoke(
         app, ["tune", "export", "none", "--to", "gguf", "-C", str(project.root)]
     )

@@ -19,7 +19,9 @@ from selaras.cli.frame import (
 
 @command
 def export(
-    run: Annotated[str, typer.Argument(help="A finished tuning: RUN, or RUN@SCALE.")],
+    run: Annotated[
+        str, typer.Argument(help="A finished tuning: RUN, RUN@SCALE or RUN/CHECKPOINT@SCALE.")
+    ],
     to: Annotated[str, typer.Option("--to", help="adapter (PEFT), merged (safetensors) or gguf.")],
     folder: ProjectOption = Path(),
     precision: Annotated[
@@ -37,7 +39,8 @@ def export(
 
     with showing() as progress:
         tuned = open_tuned(project, run, progress)
-        leaving = Leaving(tuned.name, tuned.licence, to, tuned.adapter.scale)
+        leaving = Leaving(tuned.name, tuned.licence, to, tuned.adapter.scale,
+                          tuned.checkpoint, tuned.sha256)  # fmt: skip
         card = model_card(project, tuned.manifest, leaving)
         done = export_run(project, tuned, to, card, precision=precision, out=out,
                           progress=progress)  # fmt: skip

@@ -64,14 +64,10 @@ def open_run(argument: str, place: Place) -> LocalModel:
             f"run {run_id!r} made a reward model: it scores answers and gives none",
             fix=f"use it as a judge: --judge reward:run:{run_id}",
         )
-    folder, usual = _candidate(manifest, checkpoint, place)
-    adapter = Adapter(folder, scale_of(scale, usual))
+    adapter = candidate(manifest, checkpoint, scale, place)
     base = str(manifest.config["model"])
     weights = base_folder(base, place)
-    recorded = any(f"/{folder.name}/" in path for path in manifest.outputs)
-    # A checkpoint that was not chosen may be known by its base alone.
-    known = sha256_file(weights_file(folder)) if recorded or not checkpoint else None
-    refuse_changed(manifest, {"weights": weights_hash(weights), "adapter": known}, folder)
+    refuse_changed_candidate(manifest, checkpoint, adapter, weights)
     scheme, _, name = base.partition(":")
     return open_local(
         weights,
@@ -92,19 +88,23 @@ def run_parts(argument: str) -> tuple[str, str, str]:
     return run, checkpoint, scale
 
 
-def _candidate(manifest: Manifest, checkpoint: str, place: Place) -> tuple[Path, float]:
-    """Return a checkpoint's folder and the scale that it is opened at where none is said."""
+def candidate(manifest: Manifest, checkpoint: str, scale: str, place: Place) -> Adapter:
+    """Return a checkpoint of a run at a scale, both as texts; empty ones are what the run chose.
+
+    Another checkpoint than the chosen one is at scale 1 where none is said. Raises InputError.
+    """
     run = place.runs / manifest.id
     chosen = manifest.config["chosen"]
     if not checkpoint:
-        return run / chosen["adapter"], chosen["scale"]
+        # A reward model has no scale.
+        return Adapter(run / chosen["adapter"], scale_of(scale, chosen.get("scale", 1.0)))
     known = {path.parent.name: path.parent for path in run.glob(f"checkpoints/*/{COMPLETE}")}
     if checkpoint not in known:
         raise InputError(
             f"run {manifest.id!r} has no checkpoint {checkpoint!r}",
             fix=f"use one of: {', '.join(sorted(known)) or '(none is left)'}",
         )
-    return known[checkpoint], 1.0
+    return Adapter(known[checkpoint], scale_of(scale, 1.0))
 
 
 def finished_tuning(run_id: str, place: Place) -> Manifest:
@@ -128,6 +128,17 @@ def refuse_changed(manifest: Manifest, identity: Mapping[str, Any], adapter: Pat
         )
     if identity["adapter"] not in {None, *manifest.outputs.values()}:
         raise InputError("the adapter was changed after its run", path=adapter)
+
+
+def refuse_changed_candidate(
+    manifest: Manifest, checkpoint: str, adapter: Adapter, base: Path
+) -> None:
+    """Raise InputError where a candidate or its base is not that of the run any more."""
+    recorded = any(f"/{adapter.folder.name}/" in path for path in manifest.outputs)
+    # A checkpoint that was not chosen may be known by its base alone.
+    known = sha256_file(weights_file(adapter.folder)) if recorded or not checkpoint else None
+    identity = {"weights": weights_hash(base), "adapter": known}
+    refuse_changed(manifest, identity, adapter.folder)
 
 
 def scale_of(text: str, default: float) -> float:

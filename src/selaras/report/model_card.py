@@ -48,12 +48,17 @@ tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """What is known of the files that the card goes with."""
+    """What is known of the files that the card goes with: which point of the run they hold.
+
+    `adapter` is the sha256 of the checkpoint's weights, by which evaluations know it.
+    """
 
     base: str
     licence: str
     form: str
     scale: float
+    checkpoint: str
+    adapter: str
 
 
 def model_card(project: Project, run: Manifest, leaving: Leaving) -> str:
@@ -93,7 +98,7 @@ def _what(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
         ("base", leaving.base),
         ("weights of the base", f"sha256 {str(config.get('weights', '?'))[:16]}"),
         ("method", f"{config.get('method', '?')}, recipe {config.get('recipe', '-')}"),
-        ("checkpoint", str(config["chosen"]["adapter"])),
+        ("checkpoint", f"{leaving.checkpoint} (chosen: {config['chosen']['adapter']})"),
         ("adapter scale", f"{leaving.scale:g} (chosen: {_chosen_scale(run):g})"),
         ("form", leaving.form),
         ("licence of the base", leaving.licence or "(not known here: see the base)"),
@@ -159,21 +164,48 @@ def _policies(project: Project, run: Manifest) -> list[str]:
 
 
 def _figures(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
-    measured = [m for m in ledger(project.runs)
-                if m.kind == "eval" and m.status == "finished" and run.id in m.parents]  # fmt: skip
-    shown = [name for name in FIGURES if any(_rate(m.figures, name) for m in (*measured, run))]
+    of_run = [m for m in ledger(project.runs)
+              if m.kind == "eval" and m.status == "finished" and run.id in m.parents]  # fmt: skip
+    measured = [m for m in of_run if _is_of(m, leaving)]
+    is_chosen = leaving.scale == _chosen_scale(run) and (
+        leaving.checkpoint == run.config["chosen"]["adapter"]
+    )
+    told = [(m.system.name if m.system else m.id, _rows_of(m), m.figures) for m in measured]
+    if is_chosen:
+        told.append(("chosen point", "development figures, 24 tokens", run.figures))
+    shown = [name for name in FIGURES if any(_rate(figures, name) for *_, figures in told)]
     names = ("System", "rows", *(FIGURES[name] for name in shown))
-    rows = [
-        (m.system.name if m.system else m.id, m.stamp or "-", *_rates(m.figures, shown))
-        for m in measured
-    ]
-    rows.append(("chosen point", "development figures, 24 tokens", *_rates(run.figures, shown)))
+    rows = [(name, on, *_rates(figures, shown)) for name, on, figures in told]
     lines = ["## How does it do?", "", "Share (95 % interval), n.", "", *table(names, rows)]
-    if not measured:
-        lines += ["", f"**Not measured on sealed rows.** `selaras eval run:{run.id}` does."]
-    if leaving.scale != _chosen_scale(run):
-        lines += ["", "**The scale that leaves is not the one that was measured.**"]
+    if not any(m.seal and not _seen(m) for m in measured):
+        point = f"/{leaving.checkpoint.rpartition('/')[2]}@{leaving.scale:g}"
+        name = f"run:{run.id}{'' if is_chosen else point}"
+        lines += ["", f"**Not measured on sealed rows.** `selaras eval {name}` does."]
+    if not is_chosen:
+        lines += ["", "**The point that leaves is not the one that the run chose.**"]
+    if others := len(of_run) - len(measured):
+        lines += ["", f"Evaluations of other checkpoints or scales of the run: {others}, left out."]
     return lines
+
+
+def _is_of(evaluation: Manifest, leaving: Leaving) -> bool:
+    """Return whether an evaluation measured the point of the run that leaves."""
+    model = evaluation.system.model if evaluation.system else {}
+    # A reward model has no scale.
+    scale = model.get("adapter_scale", 1.0)
+    return (model.get("adapter"), scale) == (leaving.adapter, leaving.scale)
+
+
+def _seen(evaluation: Manifest) -> bool:
+    """Return whether the sealed rows of an evaluation were not held out for the run."""
+    return any(note.startswith("not held out") for note in evaluation.notes)
+
+
+def _rows_of(evaluation: Manifest) -> str:
+    """Return what rows an evaluation was on."""
+    parts = [evaluation.stamp or "-", evaluation.config.get("suite_name")]
+    parts.append("not held out for this run" if _seen(evaluation) else None)
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _rates(figures: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:

@@ -23,10 +23,17 @@ from selaras.core.project import Project
 from selaras.models.catalogue import bundled
 from selaras.models.local_adapter import ADAPTER, WHOLE, Adapter, merged, tensors_of, weights_file
 from selaras.models.local_gguf_write import PRECISIONS, write_gguf
-from selaras.models.local_open import REWARD, base_folder, finished_tuning, refuse_changed, scale_of
+from selaras.models.local_open import (
+    REWARD,
+    base_folder,
+    candidate,
+    finished_tuning,
+    refuse_changed_candidate,
+    run_parts,
+)
 from selaras.models.local_torch import give_back_memory, torch
-from selaras.models.local_weights import load_weights, weights_hash
-from selaras.models.names import place_of
+from selaras.models.local_weights import load_weights
+from selaras.models.names import Place, place_of
 from selaras.tune import EXPORTS
 
 CARD, NOTICE = "README.md", "NOTICE"
@@ -45,29 +52,36 @@ class Tuned:
     licence: str
     terms: str | None
 
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint that leaves, as the run's manifest names it."""
+        return f"{self.adapter.folder.parent.name}/{self.adapter.folder.name}"
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the weights that were tuned, by which evaluations know them."""
+        return sha256_file(weights_file(self.adapter.folder))
+
 
 def open_tuned(project: Project, argument: str, progress: Progress = SILENT) -> Tuned:
-    """Return the tuning that `RUN` or `RUN@SCALE` names; raises InputError as `run:` does."""
+    """Return the tuning that `RUN`, `RUN@SCALE` or `RUN/CHECKPOINT@SCALE` names.
+
+    Raises InputError as `run:` does.
+    """
     place = place_of(project, progress)
-    run_id, _, scale = argument.removeprefix("run:").partition("@")
+    run_id, checkpoint, scale = run_parts(argument.removeprefix("run:"))
     manifest = finished_tuning(run_id, place)
-    base, chosen = str(manifest.config["model"]), manifest.config["chosen"]
+    base = str(manifest.config["model"])
     folder = base_folder(base, place)
-    adapter = Adapter(
-        place.runs / run_id / chosen["adapter"], scale_of(scale, chosen.get("scale", 1.0))
-    )
-    identity = {
-        "weights": weights_hash(folder),
-        "adapter": sha256_file(weights_file(adapter.folder)),
-    }
-    refuse_changed(manifest, identity, adapter.folder)
+    adapter = candidate(manifest, checkpoint, scale, place)
+    refuse_changed_candidate(manifest, checkpoint, adapter, folder)
     scheme, _, name = base.partition(":")
     known = bundled(name) if scheme == "bundled" else None
     return Tuned(
         manifest,
         folder,
         adapter,
-        known.identity if known else Path(name).stem if scheme == "gguf" else name,
+        known.identity if known else _public_name(scheme, name, place),
         known.licence if known else "",
         known.terms if known else None,
     )
@@ -88,16 +102,18 @@ def export_run(
     if tuned.manifest.config.get("method") == REWARD and form != "adapter":
         raise InputError("a reward model leaves as an adapter only", fix="use --to adapter")
     scale = tuned.adapter.scale
-    key = fingerprint([tuned.manifest.id, form, scale, precision, str(out and out.resolve())])
+    asked = str(out and _shown(project, out.resolve()))
+    key = fingerprint([tuned.manifest.id, tuned.checkpoint, form, scale, precision, asked])
     known = with_key(project.runs, "export", key, "finished")
-    if known and all((project.root / path).is_file() for path in known.outputs):
+    if known and known.outputs == hashes(project.root, map(project.root.joinpath, known.outputs)):
         write_text(project.root / known.config["folder"] / CARD, card)
         progress.say(f"exported already: {known.config['folder']}")
         return known
     manifest = new_manifest(
         "export", form,
-        config={"key": key, "form": form, "run": tuned.manifest.id, "scale": scale,
-                "precision": precision, "base": tuned.name},
+        config={"key": key, "form": form, "run": tuned.manifest.id,
+                "checkpoint": tuned.checkpoint, "scale": scale, "precision": precision,
+                "base": tuned.name},
         parents=[tuned.manifest.id], policies=tuned.manifest.policies, seal=tuned.manifest.seal,
     )  # fmt: skip
     target = out.resolve() if out else project.runs / manifest.id / "model"
@@ -112,12 +128,11 @@ def export_run(
             write_text(partial / NOTICE, told)
         task.advance()
     written = [path for path in target.rglob("*") if path.name != CARD]
-    shown = target.relative_to(project.root) if target.is_relative_to(project.root) else target
     done = manifest.model_copy(
         update={
             "status": "finished",
             "finished": now(),
-            "config": {**manifest.config, "folder": str(shown)},
+            "config": {**manifest.config, "folder": str(_shown(project, target))},
             "outputs": hashes(project.root, written),
         }
     )
@@ -171,12 +186,27 @@ def to_gguf(tuned: Tuned, folder: Path, precision: str) -> None:
         write_gguf(Path(whole), folder / name, made, name=name, licence=tuned.licence)
 
 
+def _shown(project: Project, path: Path) -> Path:
+    """Return a path as it stays true where the project's folder is moved."""
+    return path.relative_to(project.root) if path.is_relative_to(project.root) else path
+
+
+def _public_name(scheme: str, name: str, place: Place) -> str:
+    """Return what a base is called elsewhere: where its folder lies here is nobody's business."""
+    path = place.root / name
+    if scheme == "gguf":
+        return path.stem
+    return path.resolve().name if path.exists() else name.partition("@")[0]
+
+
 def _precision(form: str, asked: str | None, base: Path) -> str:
     if form not in EXPORTS:
         raise InputError(f"no form {form!r}", fix=f"use one of: {', '.join(EXPORTS)}")
     known = {"merged": get_args(Dtype), "gguf": tuple(PRECISIONS), "adapter": ()}.get(form, ())
     if asked is None:
-        own = str(read_json(base / "config.json").get("dtype") or "float32")
+        config = read_json(base / "config.json")
+        own = str(config.get("dtype") or config.get("torch_dtype"))
+        own = own if own in get_args(Dtype) else "float32"
         return {"merged": own, "gguf": "f16"}.get(form, "as trained")
     if asked not in known:
         offered = f"use one of: {', '.join(known)}" if known else "leave --precision out"
