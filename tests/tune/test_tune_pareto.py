@@ -89,6 +89,18 @@ def test_every_checkpoint_is_measured_at_every_scale_beside_the_base(tuned, foun
     assert all(spot.kl["value"] > 0 for spot in points)
 
 
+def test_kl_is_as_sure_as_its_groups_of_rows_allow(found):
+    # Two rows of each of two groups are to be answered: four rows, two cases.
+    kl = found.spots[1].kl
+    values = pareto._mean([0.1, 0.1, 0.5, 0.5], ["a", "a", "b", "b"])
+    alone = pareto._mean([0.1, 0.5], ["a", "b"])
+    assert kl["n"] == 4
+    assert [values[key] for key in ("value", "low", "high")] == pytest.approx(
+        [alone[key] for key in ("value", "low", "high")]
+    )
+    assert pareto._mean([0.1, 0.5], ["a", "a"])["low"] is None
+
+
 def test_a_smaller_scale_moves_less_from_the_base(found):
     by_place = {(s.run, s.epoch, s.scale): s.kl["value"] for s in found.spots if s.run}
     assert all(by_place[run, epoch, 0.5] < by_place[run, epoch, 1.0]

@@ -5,6 +5,7 @@ to be refused, moving away from the base is the aim.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
@@ -18,13 +19,21 @@ from selaras.tune.encode import Encoded, encode
 TOKENS, MOST_ROWS = 24, 64
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows that were answered, by id, and each with its answer as ids and labels."""
+
+    rows: tuple[str, ...]
+    encoded: Encoded
+
+
 def answered_by(
     model: LocalModel,
     rows: Sequence[Query],
     render: Callable[[Query], Conversation],
     journal: Journal,
     progress: Progress = SILENT,
-) -> Encoded:
+) -> Kept:
     """Return up to `MOST_ROWS` of the rows that are to be answered, with the model's own answers.
 
     Rows that the model fails on are left out.
@@ -41,4 +50,6 @@ def answered_by(
         if answer.status == "ok"
     ]  # fmt: skip
     cut = {answer.row for answer in answers if answer.finish != "stop"}
-    return encode(shown, render, model.chat, 1 << 20, cut)
+    # No row is too long here: each was read and answered.
+    encoded = encode(shown, render, model.chat, 1 << 20, cut)
+    return Kept(tuple(row.id for row in shown), encoded)

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +45,7 @@ from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.choose_rows import set_aside
 from selaras.tune.divergence import mean_divergences
+from selaras.tune.encode import Encoded
 from selaras.tune.frontier import Advice, Spot, advice, front
 from selaras.tune.kept_answers import answered_by
 
@@ -206,8 +207,11 @@ def _measured(project: Project, sweep: Sweep, folder: Path, progress: Progress) 
     base = open_local(sweep.base, chat_template=template)
     journal = Journal(folder / "base.jsonl")
     kept = answered_by(base, sweep.rows, renderer(project, PLAIN), journal, progress)
-    zeros = [0.0] * len(kept)
-    yield _spot(project, sweep, base, (None, "", 0, 0.0, "base"), journal, progress, zeros)
+    zeros = [0.0] * len(kept.rows)
+    clusters = [sweep.development.groups[name] for name in kept.rows]
+    yield _spot(
+        project, sweep, base, (None, "", 0, 0.0, "base"), journal, progress, _mean(zeros, clusters)
+    )
     with progress.task("frontier (points)", len(sweep.points)) as task:
         for number, path, epoch, scale in sweep.points:
             run = sweep.manifests[number]
@@ -220,14 +224,14 @@ def _measured(project: Project, sweep: Sweep, folder: Path, progress: Progress) 
             model = open_local(sweep.base, adapter=Adapter(path, scale), chat_template=template)
             letter = f"{chr(65 + number % 26)} " if len(sweep.manifests) > 1 else ""
             about = (run.id, path.name, epoch, scale, f"{letter}e{epoch} x {scale:g}")
-            moved = _moved(base, model, kept, journal)
+            moved = _mean(_moved(base, model, kept.encoded, journal), clusters)
             yield _spot(project, sweep, model, about, journal, progress, moved)
             task.advance()
 
 
 def _spot(
     project: Project, sweep: Sweep, model: LocalModel, about: tuple[Any, ...], journal: Journal,
-    progress: Progress, moved: Sequence[float],
+    progress: Progress, moved: Mapping[str, Any],
 ) -> Spot:  # fmt: skip
     job = Job(
         fingerprint(model.identity), model, Sampling(max_tokens=SELECTION_TOKENS), sweep.rows,
@@ -243,12 +247,12 @@ def _spot(
     run, checkpoint, epoch, scale, label = about
     return Spot(
         run, checkpoint, epoch, scale, label, judged, tuple(results),
-        figures_of(judged, results), _mean(moved),
+        figures_of(judged, results), moved,
         _coherent(answers, [groups[row.id] for row in sweep.rows]),
     )  # fmt: skip
 
 
-def _moved(base: LocalModel, model: LocalModel, kept: Any, journal: Journal) -> list[float]:
+def _moved(base: LocalModel, model: LocalModel, kept: Encoded, journal: Journal) -> list[float]:
     """Return KL(base || tuned) of each row, from the journal where it is there."""
     key = fingerprint(["kl", base.identity, model.identity, kept.input_ids])
     entry = journal.get(key)
@@ -262,12 +266,12 @@ def _moved(base: LocalModel, model: LocalModel, kept: Any, journal: Journal) -> 
     return [float(value) for value in entry["kl"]]
 
 
-def _mean(values: Sequence[float]) -> dict[str, Any]:
-    """Return a mean with its bootstrap interval, as JSON values."""
+def _mean(values: Sequence[float], clusters: Sequence[str]) -> dict[str, Any]:
+    """Return a mean with its bootstrap interval by clusters, as JSON values."""
     if not values or not any(values):
         return {"value": 0.0 if values else None, "low": 0.0, "high": 0.0, "n": len(values)}
     numbers = np.array(values)
-    return interval_value(bca(len(numbers), lambda drawn: float(numbers[drawn].mean())))
+    return interval_value(bca(len(numbers), lambda drawn: float(numbers[drawn].mean()), clusters))
 
 
 def _coherent(answers: Sequence[Answer], clusters: Sequence[str]) -> dict[str, Any]:

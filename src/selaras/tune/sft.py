@@ -239,11 +239,11 @@ def _probe(project: Project, plan: Plan, folder: Path, progress: Progress) -> En
     """Return rows kept aside that are to be answered, with the base's own answers."""
     model = open_local(plan.base, chat_template=plan.start.chat_template)
     journal = Journal(folder / "probe.jsonl")
-    rows = answered_by(model, plan.rows.selection, renderer(project, PLAIN), journal, progress)
-    if not rows.input_ids:
+    kept = answered_by(model, plan.rows.selection, renderer(project, PLAIN), journal, progress)
+    if not kept.rows:
         raise InputError("no row kept aside is to be answered: KL has nothing to be measured on",
                          field="tune.kl_budget", fix="add rows with expected: answer")  # fmt: skip
-    return rows
+    return kept.encoded
 
 
 def _points(
