@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from selaras.core.records import Example
 from selaras.data import Development
 from selaras.models.names import Place, open_model
 from selaras.tune import pareto, sft
+from selaras.tune.choosing import asking
 from selaras.tune.clouds import clouds
 from selaras.tune.pareto import measure_frontier, plan_sweep
 from selaras.tune.pareto_page import frontier_page
@@ -116,6 +118,17 @@ def test_a_sweep_that_was_measured_is_read_and_its_run_holds_every_point(tuned, 
     again = measure_frontier(project, plan_sweep(project, runs, (0.5, 1.0)))
     assert again.manifest.id == found.manifest.id
     assert [s.figures for s in again.spots] == [s.figures for s in found.spots]
+
+
+def test_another_input_of_a_use_case_is_another_sweep(tuned, found, monkeypatch):
+    project, runs = tuned
+    case = project.file.use_cases[0].model_copy(update={"input": "Answer: {{query}}"})
+    other = replace(project, file=project.file.model_copy(update={"use_cases": (case,)}))
+    monkeypatch.setattr(pareto, "_measured", lambda *_: found.spots)
+    again = measure_frontier(other, plan_sweep(other, runs, (0.5, 1.0)))
+    assert again.manifest.id != found.manifest.id
+    model = SimpleNamespace(identity={"name": "m"})
+    assert asking(other, model, ()).system != asking(project, model, ()).system
 
 
 def test_a_sweep_of_few_rows_says_so_and_one_row_has_no_interval(tuned, found):

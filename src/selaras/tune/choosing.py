@@ -1,6 +1,6 @@
 """Trying checkpoints at adapter scales on rows kept aside: the figures that a choice rests on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from selaras.evaluate.figures import figures_of, judged_row
 from selaras.evaluate.judging import judgement_of
 from selaras.evaluate.runner import Job, answer_rows
 from selaras.judge.refusal import refusal_rules
-from selaras.models.local import open_local
+from selaras.models.local import LocalModel, open_local
 from selaras.models.local_adapter import Adapter
 from selaras.template import PLAIN
 from selaras.tune.choose_point import SELECTION_TOKENS, Point
@@ -45,15 +45,24 @@ def tried(
     ]
 
 
+def asking(project: Project, model: LocalModel, rows: Sequence[Query]) -> Job:
+    """Return the rows as they are asked to choose by, without a system prompt.
+
+    How a use case puts a query is part of what is asked: answers under another input are others.
+    """
+    cases = {case.id: case.input for case in project.file.use_cases}
+    return Job(
+        fingerprint([model.identity, cases]), model, Sampling(max_tokens=SELECTION_TOKENS), rows,
+        renderer(project, PLAIN),
+    )  # fmt: skip
+
+
 def _point(
     project: Project, selection: Selection, adapter: Adapter, journal: Journal, progress: Progress
 ) -> Point:
     model = open_local(selection.base, adapter=adapter, chat_template=selection.chat_template)
     rows = selection.rows
-    job = Job(
-        fingerprint(model.identity), model, Sampling(max_tokens=SELECTION_TOKENS), rows,
-        renderer(project, PLAIN),
-    )  # fmt: skip
+    job = asking(project, model, rows)
     name = adapter.folder.relative_to(selection.folder)
     answers = answer_rows(job, journal, progress, f"choosing: {name.name} x {adapter.scale:g}")
     judged = [

@@ -25,14 +25,13 @@ from selaras.core.manifest import Manifest, new_manifest, with_key, write_manife
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Query
-from selaras.core.system import Sampling
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
-from selaras.evaluate import load_checks, renderer
+from selaras.evaluate import development_suite, load_checks, renderer
 from selaras.evaluate.capability import run_checks
 from selaras.evaluate.checks import Check
 from selaras.evaluate.figures import figures_of, interval_value, judged_row
 from selaras.evaluate.judging import judgement_of
-from selaras.evaluate.runner import Answer, Job, answer_rows
+from selaras.evaluate.runner import Answer, answer_rows
 from selaras.evaluate.suite import asked
 from selaras.judge.refusal import refusal_rules
 from selaras.models.local import LocalModel, open_local, pad_id
@@ -42,8 +41,8 @@ from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.stats import bca, clustered_wilson
 from selaras.template import PLAIN
-from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.choose_rows import set_aside
+from selaras.tune.choosing import asking
 from selaras.tune.divergence import mean_divergences
 from selaras.tune.encode import Encoded
 from selaras.tune.frontier import Advice, Spot, advice, front
@@ -163,8 +162,9 @@ def measure_frontier(
     """
     key = fingerprint(
         [[m.id for m in sweep.manifests], [[n, p.name, s] for n, p, _, s in sweep.points],
-         [[row.id, row.fingerprint, row.kind, row.expected] for row in sweep.rows],
-         [check.model_dump(mode="json") for check in sweep.checks], weights_hash(sweep.base)]
+         development_suite(sweep.development, sweep.rows).fingerprint,
+         [check.model_dump(mode="json") for check in sweep.checks], weights_hash(sweep.base),
+         {case.id: case.input for case in project.file.use_cases}]
     )  # fmt: skip
     known = with_key(project.runs, "pareto", key, "finished")
     manifest = known or (with_key(project.runs, "pareto", key, "running") if resume else None)
@@ -233,10 +233,7 @@ def _spot(
     project: Project, sweep: Sweep, model: LocalModel, about: tuple[Any, ...], journal: Journal,
     progress: Progress, moved: Mapping[str, Any],
 ) -> Spot:  # fmt: skip
-    job = Job(
-        fingerprint(model.identity), model, Sampling(max_tokens=SELECTION_TOKENS), sweep.rows,
-        renderer(project, PLAIN),
-    )  # fmt: skip
+    job = asking(project, model, sweep.rows)
     answers = answer_rows(job, journal, progress, f"{about[-1]}: answering")
     groups = sweep.development.groups
     judged = tuple(
