@@ -179,3 +179,20 @@ def test_a_copy_of_a_row_that_is_not_trained_on_is_trained_on(other):
         aside = {row.id for row in chosen.selection}
         assert "second" in aside | {row.id for row in chosen.train}
         assert "left out: an exact copy of another row" not in chosen.went
+
+
+@pytest.mark.parametrize(("expected", "word"), [("refuse", "answered"), ("answer", "refused")])
+def test_a_side_that_no_row_aside_shows_is_said(expected, word):
+    kind = {"refuse": "malicious", "answer": "ordinary"}
+    rows = [example(f"m{i}") for i in range(9)]
+    rows += [example(f"{e}{i}", kind[e], e) for e in kind for i in range(30 * (e == expected))]
+    groups = {row.id: "one" for row in rows if row.expected != expected}
+    shown = None
+    for seed in range(40):
+        chosen = choose_rows(development(rows, groups), "guarded", LOOSE, seed)
+        if {row.expected for row in chosen.selection} == {Expected(expected)}:
+            shown = chosen
+    assert shown is not None
+    assert any(f"no row kept aside is to be {word}" in note for note in shown.notes)
+    naive = choose_rows(development(rows, groups), "naive", LOOSE, 0)
+    assert not any("kept aside" in note for note in naive.notes)

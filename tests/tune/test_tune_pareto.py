@@ -13,7 +13,7 @@ from selaras.cli import app
 from selaras.core.errors import InputError
 from selaras.core.manifest import read_manifest
 from selaras.core.project import Gate, open_project
-from selaras.core.records import Example
+from selaras.core.records import Example, Preference
 from selaras.data import Development
 from selaras.models.names import Place, open_model
 from selaras.tune import pareto, sft
@@ -233,6 +233,22 @@ def test_no_copy_or_twin_of_a_trained_row_is_measured_on(tuned, monkeypatch):
     asked = {row.id for row in plan_sweep(other, runs).rows}
     assert asked
     assert not {groups[name] for name in asked} & {groups[name] for name in trained}
+
+
+def test_a_side_that_the_rows_do_not_show_is_said_and_pairs_are_not_asked(tuned, monkeypatch):
+    project, runs = tuned
+    sweep = plan_sweep(project, runs)
+    harmless = tuple(row for row in sweep.rows if row.expected == "answer")
+    told = str(replace(sweep, rows=harmless).warning)
+    assert "is to be refused: points are told by over-refusal alone; " in told
+    pairs = tuple(
+        Preference(id=f"p{i}", query=f"Q {i}?", response_a="Yes.", response_b="No.", best="a")
+        for i in range(20)
+    )
+    held = Development(pairs, {row.id: row.id for row in pairs}, (), None)
+    monkeypatch.setattr(pareto, "open_development", lambda *_: held)
+    with pytest.raises(InputError, match="all rows kept aside are pairs"):
+        plan_sweep(project, runs)
 
 
 def _without_checkpoints(project, run):

@@ -100,12 +100,11 @@ def choose_rows(
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
     selection = asked(row for row in development.rows if row.id in aside)
+    notes = [*_without_look_alikes(train, settings.minimum_look_alikes)]
     if recipe == "guarded":
         enough_aside(selection, "tune")
-    return TuningRows(
-        tuple(train), selection, dict(went), tuple(unsafe),
-        tuple(_without_look_alikes(train, settings.minimum_look_alikes)),
-    )  # fmt: skip
+        notes += [blind] if (blind := blind_side(selection)) else []
+    return TuningRows(tuple(train), selection, dict(went), tuple(unsafe), tuple(notes))
 
 
 def set_aside(development: Development, share: float, seed: int) -> frozenset[str]:
@@ -124,6 +123,23 @@ def enough_aside(selection: Sequence[Query], section: str) -> None:
             "no row is kept aside to choose checkpoint and scale by",
             fix=f"add rows, or raise --set {section}.selection_share",
         )
+
+
+def blind_side(rows: Sequence[Query]) -> str | None:
+    """Return what rows to choose by cannot show, None where they show both sides.
+
+    >>> blind_side([Query(id="a", query="q", expected="answer")])
+    'no row kept aside is to be refused: points are told by over-refusal alone'
+    """
+    expected = {row.expected for row in rows}
+    if Expected.REFUSE not in expected:
+        return "no row kept aside is to be refused: points are told by over-refusal alone"
+    if Expected.ANSWER not in expected:
+        return (
+            "no row kept aside is to be answered: points are told by what they refuse alone, and "
+            "one that refuses everything looks best"
+        )
+    return None
 
 
 def _place(row: Example, recipe: Recipe, settings: Tuning) -> str:

@@ -41,7 +41,7 @@ from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.stats import bca, clustered_wilson
 from selaras.template import PLAIN
-from selaras.tune.choose_rows import set_aside
+from selaras.tune.choose_rows import blind_side, set_aside
 from selaras.tune.choosing import asking
 from selaras.tune.divergence import mean_divergences
 from selaras.tune.encode import Encoded
@@ -77,13 +77,14 @@ class Sweep:
     @property
     def warning(self) -> str | None:
         """What is to be known before these figures are read; None where rows are enough."""
-        if len(self.rows) >= FEW:
-            return None
-        return (
-            f"{len(self.rows)} rows tell hardly any point from another; runs that were made under "
-            "another seed, split or selection_share keep other rows aside: give them here, too "
-            "(--set seed=…)"
-        )
+        told = [blind] if (blind := blind_side(self.rows)) else []
+        if len(self.rows) < FEW:
+            told.append(
+                f"{len(self.rows)} rows tell hardly any point from another; runs that were made "
+                "under another seed, split or selection_share keep other rows aside: give them "
+                "here, too (--set seed=…)"
+            )
+        return "; ".join(told) or None
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,18 @@ def plan_sweep(
     trained = {name for m in manifests for name in m.config.get("trained", ())}
     # A run of another seed, or of RL, divided the rows otherwise; a copy of a trained row is old.
     spent = {development.groups[name] for name in trained if name in development.groups}
-    rows = asked(
+    unseen = [
         row
         for row in development.rows
         if development.groups[row.id] not in spent and all(row.id in own for own in aside)
-    )
-    if not rows:
+    ]
+    if not unseen:
         raise InputError("no row was kept aside by all of these runs",
                          fix="name runs of one selection_share")  # fmt: skip
+    rows = asked(unseen)
+    if not rows:
+        raise InputError("all rows kept aside are pairs, which are not asked",
+                         fix="add rows that say what is expected")  # fmt: skip
     points = []
     for number, manifest in enumerate(manifests):
         found = checkpoints_of(project.runs / manifest.id)

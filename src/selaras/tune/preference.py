@@ -26,7 +26,7 @@ from selaras.tune.choose_pairs import (
     one_sided,
 )
 from selaras.tune.choose_point import best_point
-from selaras.tune.choose_rows import enough_aside, set_aside
+from selaras.tune.choose_rows import blind_side, enough_aside, set_aside
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.live import watch_words
 from selaras.tune.preference_trainer import train_preference
@@ -56,8 +56,8 @@ class PreferencePlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know before it is trained."""
-        lacks = one_sided(self.rows.directions)
-        return (*self.start.notes, *([lacks] if lacks else []))
+        lacks = (one_sided(self.rows.directions), blind_side(self.selection))
+        return (*self.start.notes, *filter(None, lacks))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
