@@ -196,3 +196,18 @@ def test_a_side_that_no_row_aside_shows_is_said(expected, word):
     assert any(f"no row kept aside is to be {word}" in note for note in shown.notes)
     naive = choose_rows(development(rows, groups), "naive", LOOSE, 0)
     assert not any("kept aside" in note for note in naive.notes)
+
+
+def test_the_guards_hold_for_the_rows_that_a_mix_draws_and_those_are_counted():
+    rows = with_look_alikes(30)
+    chosen = choose_rows(rows, "guarded", Tuning(), 0, lambda train: train[::2])
+    whole = choose_rows(rows, "guarded", Tuning(), 0)
+    assert chosen.went["trained on"] == len(chosen.train) == len(whole.train[::2])
+    assert sum(chosen.went.values()) == sum(whole.went.values())
+    with pytest.raises(InputError, match="0 answered look-alikes"):
+        choose_rows(
+            rows, "guarded", Tuning(), 0,
+            lambda train: [row for row in train if row.kind != "look_alike"],
+        )  # fmt: skip
+    with pytest.raises(InputError, match="no rows teach a refusal"):
+        choose_rows(rows, "naive", Tuning(), 0, lambda _: [])

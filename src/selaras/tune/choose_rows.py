@@ -1,7 +1,7 @@
 """Which development rows are trained on, which are kept to choose a checkpoint by."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +14,8 @@ from selaras.data.split import split_groups
 from selaras.evaluate.suite import asked
 
 Recipe = Literal["guarded", "naive"]
-TRAINED = "trained on"
+Draw = Callable[[Sequence[Example]], Sequence[Example]]
+TRAINED, UNMIXED = "trained on", "left out of the mix"
 UNSAFE = "never a target: the rejected side of pairs, the reward model, the guard"
 
 
@@ -63,16 +64,41 @@ def keeps(recipe: Recipe, row: Example) -> bool:
 
 
 def choose_rows(
-    development: Development, recipe: Recipe, settings: Tuning, seed: int
-) -> TuningRows:
+    development: Development, recipe: Recipe, settings: Tuning, seed: int,
+    draw: Draw | None = None,
+) -> TuningRows:  # fmt: skip
     """Return the rows of a recipe; both recipes keep the same rows aside for choosing.
 
     Only responses labelled safe are ever targets, and only those of `settings.use_cases` where some
-    are named. Raises InputError where no refusal is left to train on, and, for `guarded`, where no
-    row is kept aside or a policy that is to be refused has fewer answered look-alikes than
-    `minimum_look_alikes`.
+    are named; `draw` takes those of a mix out of them. Raises InputError where no refusal is left
+    to train on, and, for `guarded`, where no row is kept aside or a policy that is to be refused
+    has fewer answered look-alikes than `minimum_look_alikes`.
     """
     aside = set_aside(development, settings.selection_share, seed)
+    train, unsafe, went = _divided(development, aside, recipe, settings)
+    if draw is not None:
+        drawn = list(draw(train))
+        went.update({TRAINED: len(drawn) - len(train), UNMIXED: len(train) - len(drawn)})
+        train, went = drawn, +went
+    if not any(refusals(row) for row in train):
+        raise InputError(
+            "no rows teach a refusal",
+            fix="add rows with expected: refuse, response_label: safe and a response",
+        )
+    if recipe == "guarded":
+        _enough_look_alikes(train, settings.minimum_look_alikes)
+    selection = asked(row for row in development.rows if row.id in aside)
+    notes = [*_without_look_alikes(train, settings.minimum_look_alikes)]
+    if recipe == "guarded":
+        enough_aside(selection, "tune")
+        notes += [blind] if (blind := blind_side(selection)) else []
+    return TuningRows(tuple(train), selection, dict(went), tuple(unsafe), tuple(notes))
+
+
+def _divided(
+    development: Development, aside: Collection[str], recipe: Recipe, settings: Tuning
+) -> tuple[list[Example], list[Example], Counter[str]]:
+    """Return the rows to train on, those labelled unsafe, and where all rows went."""
     went: Counter[str] = Counter()
     train: list[Example] = []
     unsafe: list[Example] = []
@@ -92,19 +118,7 @@ def choose_rows(
             train.append(row)
         elif place == UNSAFE:
             unsafe.append(row)
-    if not any(refusals(row) for row in train):
-        raise InputError(
-            "no rows teach a refusal",
-            fix="add rows with expected: refuse, response_label: safe and a response",
-        )
-    if recipe == "guarded":
-        _enough_look_alikes(train, settings.minimum_look_alikes)
-    selection = asked(row for row in development.rows if row.id in aside)
-    notes = [*_without_look_alikes(train, settings.minimum_look_alikes)]
-    if recipe == "guarded":
-        enough_aside(selection, "tune")
-        notes += [blind] if (blind := blind_side(selection)) else []
-    return TuningRows(tuple(train), selection, dict(went), tuple(unsafe), tuple(notes))
+    return train, unsafe, went
 
 
 def set_aside(development: Development, share: float, seed: int) -> frozenset[str]:

@@ -24,7 +24,7 @@ from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_point import Point, best_point
-from selaras.tune.choose_rows import Recipe, TuningRows, choose_rows
+from selaras.tune.choose_rows import Draw, Recipe, TuningRows, choose_rows
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.encode import Encoded, encode, some
 from selaras.tune.kept_answers import answered_by
@@ -117,7 +117,7 @@ def plan_sft(
     for name in settings.use_cases:
         project.use_case(name)
     development = open_development(project, progress)
-    rows = mixed(project, choose_rows(development, recipe, settings, project.file.seed))
+    rows = choose_rows(development, recipe, settings, project.file.seed, mix_of(project))
     start = starting_point(settings, place_of(project, progress))
     share = settings.recovery if recipe == "guarded" else 0.0
     recovery = recovery_rows(rows.train, rows.unsafe, share, seed)
@@ -132,15 +132,15 @@ def plan_sft(
     return Plan(recipe, seed, start, rows, recovery, encoded, development)
 
 
-def mixed(project: Project, rows: TuningRows) -> TuningRows:
-    """Return the rows with those to train on drawn to `tune.mix`, where one is named."""
+def mix_of(project: Project) -> Draw | None:
+    """Return what draws the rows to train on to `tune.mix`, None where no mix is named."""
     name, mixes = project.file.tune.mix, project.file.mixes
     if name is None:
-        return rows
+        return None
     if name not in mixes:
         raise InputError(f"no mix named {name!r}", field="tune.mix",
                          fix=f"use one of: {', '.join(mixes) or '(none yet)'}")  # fmt: skip
-    return replace(rows, train=draw_mix(rows.train, mixes[name], project.file.seed).rows)
+    return lambda rows: draw_mix(rows, mixes[name], project.file.seed).rows
 
 
 def tune_sft(
