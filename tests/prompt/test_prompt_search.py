@@ -20,7 +20,7 @@ from selaras.prompt import PROPOSERS
 from selaras.prompt.asking import Editor
 from selaras.prompt.gepa_search import gepa_search
 from selaras.prompt.objective import Outcome, contrast, dominates, outcome_of, summary_of
-from selaras.prompt.proposals import Workshop, with_place_for_examples
+from selaras.prompt.proposals import Workshop, few_shot_proposer, with_place_for_examples
 from selaras.prompt.rewrite import editable
 from selaras.prompt.rollouts import Rollouts, exact_score, same_label, walk
 from selaras.prompt.search import Proposal, greedy_search
@@ -121,9 +121,24 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(world, tmp_path) -> N
 
 
 def test_a_small_budget_selects_by_fewer_rows_and_still_tests_on_unseen_ones(world, tmp_path):
-    small, _, _ = searched(world, tmp_path / "small", budget=130)
-    assert len(small.seed.outcomes) == 21
-    assert len(small.best.outcomes) == 21
+    small, _, _ = searched(world, tmp_path / "small", budget=100)
+    assert len(small.seed.outcomes) == len(small.best.outcomes) == 20
+
+
+def test_fifty_calls_hold_a_candidate_and_its_proof(world, tmp_path) -> None:
+    found = [searched(world, tmp_path / str(seed), budget=50, seed=seed) for seed in range(6)]
+    assert all(model.asked == result.calls <= 50 for result, model, _ in found)
+    measured = [result for result, _, _ in found if result.finalists]
+    assert measured
+    assert {len(result.best.outcomes) for result in measured} == {14}
+
+
+def test_the_noise_is_asked_for_only_where_something_has_to_exceed_it(world, tmp_path) -> None:
+    none, _, _ = searched(world, tmp_path / "a", model=world.WorldModel(edits=0.0), budget=200)
+    some, _, _ = searched(world, tmp_path / "b", budget=200)
+    assert (none.improved, none.noise) == (False, None)
+    assert some.improved
+    assert 0 < some.noise < some.evidence.gain.difference
 
 
 def test_a_large_budget_measures_in_mid_climb_and_goes_on(world, tmp_path) -> None:
@@ -199,6 +214,23 @@ def test_few_shot_rows_are_of_the_half_that_does_not_select(world, tmp_path) -> 
     assert not shown & {outcome.row for outcome in found.seed.outcomes}
 
 
+def test_examples_show_different_responses() -> None:
+    rows = [
+        Example(id=f"r{i}", query=f"Is {i} even?", response="no" if i % 8 else "yes")
+        for i in range(16)
+    ]
+    wrong = [(rows[3], Outcome("r3", "r3", False))]
+    template = with_place_for_examples(parse_prompt('Answer.\n{{role "user"}}\n{{query}}'))
+    propose = few_shot_proposer(Workshop(None, {}, rows, rows))
+    for seed in range(20):
+        how = propose(template, wrong, random.Random(seed)).how
+        names = how.removeprefix("few-shot: ").split(", ")
+        said = [rows[int(name[1:])].response for name in names]
+        assert names[0] == "r3"
+        assert len(said) == 4 or seed
+        assert abs(said.count("yes") - said.count("no")) <= 1
+
+
 def test_a_place_for_examples_tells_the_model_nothing(world) -> None:
     template = parse_prompt(world.SEED)
     placed = with_place_for_examples(template)
@@ -218,7 +250,7 @@ def test_gepa_stands_behind_the_same_protocol_budget_and_resume(world, tmp_path)
 
 def test_a_budget_that_does_not_hold_the_seed_is_said(world, tmp_path) -> None:
     with pytest.raises(InputError, match="does not hold the seed's own"):
-        searched(world, tmp_path, budget=20)
+        searched(world, tmp_path, budget=13)
 
 
 def outcomes(*values, kept=None):

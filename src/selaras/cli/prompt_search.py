@@ -154,11 +154,11 @@ def _show_found(found: "Optimized") -> None:
     typer.echo("development figures, of the rows that selection was by:")
     for name, candidate in (("seed", result.seed), (f"best ({result.best.name})", result.best)):
         typer.echo(f"  {name}: {_figures(candidate)}")
-    gain = result.evidence.gain
+    gain, noise = result.evidence.gain, result.noise
+    twice = "" if noise is None else f"; one prompt asked twice differs by {100 * noise:.1f}"
     typer.echo(
         f"  difference {100 * gain.difference:+.1f} points [{100 * gain.low:+.1f}, "
-        f"{100 * gain.high:+.1f}], p {result.p_value:.3f} after {result.finalists} finalists; "
-        f"one prompt asked twice differs by {100 * result.noise:.1f}"
+        f"{100 * gain.high:+.1f}], p {result.p_value:.3f} after {result.finalists} finalists{twice}"
     )
     said = "improved" if result.improved else "no significant improvement: the winner is the seed"
     typer.echo(f"{said} ({result.calls} calls; {result.ended})")

@@ -59,12 +59,13 @@ SEARCHES: dict[str, str] = {
     "gepa": "selaras.prompt.gepa_search:gepa_search",
 }
 
-# What a search changes: name to a maker `(Workshop) -> Proposer`; the first one needs findings.
+# What a search changes, in turn: name to a maker `(Workshop) -> Proposer`. The first one needs
+# findings; examples come before what a model has to be asked for.
 PROPOSERS: dict[str, str] = {
     "findings": "selaras.prompt.proposals:finding_proposer",
+    "few-shot": "selaras.prompt.proposals:few_shot_proposer",
     "principles": "selaras.prompt.proposals:principle_proposer",
     "instructions": "selaras.prompt.proposals:instruction_proposer",
-    "few-shot": "selaras.prompt.proposals:few_shot_proposer",
 }
 
 # How `selaras prompt improve` makes a change of feedback: name to a function

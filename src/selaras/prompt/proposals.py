@@ -146,8 +146,10 @@ def instruction_proposer(workshop: Workshop) -> Proposer:
 def few_shot_proposer(workshop: Workshop) -> Proposer:
     """Return what shows other rows with their responses; it costs no call.
 
-    The rows are of the reflecting half: none that selection is by can be shown.
+    The rows are of the reflecting half: none that selection is by can be shown. The most are shown
+    first, since more seldom harm; then chance says how many.
     """
+    counts = [max(SHOTS)]
     shown = [
         row
         for row in workshop.reflect
@@ -159,11 +161,10 @@ def few_shot_proposer(workshop: Workshop) -> Proposer:
             return Proposal("few-shot", None, "the template has no place for examples")
         if not shown:
             return Proposal("few-shot", None, "no row has a response to show")
-        wanted = min(len(shown), chance.choice(SHOTS))
+        wanted = min(len(shown), counts.pop() if counts else chance.choice(SHOTS))
         # One that went wrong is shown first, with the answer that it should have got.
         first = [row for row, _ in wrong if row in shown][:1]
-        others = [row for row in shown if row not in first]
-        rows = [*first, *chance.sample(others, wanted - len(first))][:wanted]
+        rows = _varied(first, chance.sample(shown, len(shown)), wanted)
         how = f"few-shot: {', '.join(row.id for row in rows)}"
         try:
             return workshop.gated(how, parent, with_examples(parent, rows, workshop.written))
@@ -171,6 +172,25 @@ def few_shot_proposer(workshop: Workshop) -> Proposer:
             return Proposal(how, None, str(error))
 
     return propose
+
+
+def _varied(first: Sequence[Example], others: Sequence[Example], wanted: int) -> list[Example]:
+    """Return the first rows and others, each of a response, kind and policy shown least so far.
+
+    Examples that all say the same teach a small model to say it always.
+    """
+    rows = list(first)
+
+    def shown(row: Example) -> tuple[int, int, int]:
+        return (
+            sum(row.response == one.response for one in rows),
+            sum(row.kind == one.kind for one in rows),
+            sum(row.policies == one.policies for one in rows),
+        )
+
+    while len(rows) < wanted:
+        rows.append(min((row for row in others if row not in rows), key=shown))
+    return rows
 
 
 def with_place_for_examples(template: PromptTemplate) -> PromptTemplate:

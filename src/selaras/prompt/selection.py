@@ -79,7 +79,8 @@ class Step:
 class SearchResult:
     """What a search found. `winner` is the seed where nothing was significantly better.
 
-    X"""
+    `noise` is how much the seed differs from itself; None where no winner had to exceed it.
+    """
 
     winner: Candidate
     best: Candidate
@@ -87,7 +88,7 @@ class SearchResult:
     evidence: Contrast
     p_value: float
     finalists: int
-    noise: float
+    noise: float | None
     pool: tuple[Candidate, ...]
     front: tuple[Candidate, ...]
     steps: tuple[Step, ...]
@@ -110,13 +111,22 @@ class Selection:
         self.rollouts, self.rows, self.settings = rollouts, rows, settings
         self.steps: list[Step] = []
         self.finalists = 0
-        self.noise = 0.0
+        self.noise: float | None = None
         self.ended = ""
 
+    @property
+    def repeated(self) -> int:
+        """How many rows the seed is asked a second time on before something is called better."""
+        return min(NOISE_ROWS, max(1, len(self.rows.select) // 3))
+
+    @property
+    def proof(self) -> int:
+        """How many rows the last word on one more candidate takes."""
+        return len(self.rows.select) + self.repeated
+
     def begin(self, seed: PromptTemplate) -> None:
-        """Measure the seed, and how much it differs from itself when it is asked again."""
-        repeated = self.rows.select[:NOISE_ROWS]
-        if not self.rollouts.affords(len(self.rows.select) + len(repeated)):
+        """Measure the seed."""
+        if not self.rollouts.affords(len(self.rows.select)):
             raise InputError(
                 f"the budget of {self.rollouts.budget.max_calls} calls does not hold the seed's "
                 f"own {len(self.rows.select)} rows",
@@ -130,8 +140,6 @@ class Selection:
             )
         self.seed = self.best = Candidate("seed", seed, None, "the seed", tuple(outcomes))
         self.pool = [self.seed]
-        again = self.rollouts.outcomes(seed, repeated, repeat=1)
-        self.noise = noise_floor(outcomes[: len(again)], again, len(outcomes))
 
     def finalist(
         self, template: PromptTemplate, how: str, outcomes: tuple[Outcome, ...],
@@ -163,14 +171,16 @@ class Selection:
         ]
 
     def result(self) -> SearchResult:
-        """Return what was found, the winner tested against the seed."""
+        """Return what was found, the winner tested against the seed.
+
+        Only a best that passes is held against the noise, which costs calls: what is left of them.
+        """
         evidence = contrast(self.seed.outcomes, self.best.outcomes, self.settings.seed)
         p_value = min(1.0, evidence.gain.p_value * max(1, self.finalists))
-        proven = (
-            p_value < self.settings.level
-            and evidence.gain.difference > self.noise
-            and len(evidence.vetoes) <= self.settings.vetoes
-        )
+        proven = p_value < self.settings.level and len(evidence.vetoes) <= self.settings.vetoes
+        if proven:
+            self.noise = self._noise()
+            proven = self.noise is None or evidence.gain.difference > self.noise
         return SearchResult(
             winner=self.best if proven else self.seed,
             best=self.best,
@@ -185,6 +195,15 @@ class Selection:
             calls=self.rollouts.journal.calls,
             ended=self.ended,
         )
+
+    def _noise(self) -> float | None:
+        left = self.rollouts.budget.left // self.rollouts.dearest
+        once = self.seed.outcomes
+        repeated = self.rows.select[: min(self.repeated, left)]
+        if not repeated:
+            return None
+        again = self.rollouts.outcomes(self.seed.template, repeated, repeat=1)
+        return noise_floor(once[: len(again)], again, len(once))
 
 
 def noise_floor(once: Sequence[Outcome], again: Sequence[Outcome], rows: int) -> float:
