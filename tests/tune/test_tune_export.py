@@ -172,6 +172,14 @@ def test_the_card_shows_the_figures_of_what_leaves_and_of_no_other_scale(tuned, 
     assert "Not measured on sealed rows" not in card
 
 
+def test_names_of_the_project_do_not_break_the_card(tuned):
+    project, run = tuned
+    named = project.file.model_copy(update={"product": "Ask\n# us <b>now</b>", "description": ""})
+    card = model_card(replace(project, file=named), run.manifest, leaving(run, "merged"))
+    assert f"# Ask # us &lt;b>now&lt;/b>: {run.manifest.id}\n" in card
+    assert "<b>" not in card
+
+
 def test_any_checkpoint_of_the_frontier_can_leave(tuned, tmp_path):
     project = open_project(shutil.copytree(tuned[0].root, tmp_path / "own"))
     name = tuned[1].manifest.id

@@ -17,7 +17,7 @@ from selaras.data.formats.writing import non_commercial
 from selaras.data.making.fill import grid
 from selaras.data.review import state_of
 from selaras.policy import load_policies
-from selaras.report.markdown import counted, table
+from selaras.report.markdown import counted, plain, table
 
 UNKNOWN = "(not stated)"
 
@@ -27,7 +27,7 @@ def data_card(project: Project) -> str:
     loaded = load_rows(project)
     parts = [
         [
-            f"# Data card: {project.file.product}",
+            f"# Data card: {plain(project.file.product)}",
             "",
             "Written by `selaras data card`; counts of "
             "development rows unless another is said. Sealed rows are counted, never described.",
@@ -56,11 +56,12 @@ def _purpose(project: Project, loaded: Rows) -> list[str]:
         for name, rule in policies.items()
     ]
     records = Counter(row.record for row in loaded.kept)
-    uses = ", ".join(case.title for case in project.file.use_cases)
+    uses = plain(", ".join(case.title for case in project.file.use_cases))
+    about = plain(project.file.description or project.file.product).rstrip(".")
     return [
         "## What is it for?",
         "",
-        f"{(project.file.description or project.file.product).rstrip('.')}. Use cases: {uses}.",
+        f"{about}. Use cases: {uses}.",
         "",
         ", ".join(f"{n} {name} rows" for name, n in sorted(records.items())) + ".",
         "",

@@ -20,8 +20,17 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def cell(text: str) -> str:
     """Return a text as it may stand in a table: on one line, cut, no markup of its own."""
-    plain = " ".join(text.split())[:120]
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    return plain(text, 120)
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """Return a text as it may stand in a line of its own, without markup.
+
+    >>> plain("a\\n# <b>b</b>")
+    'a # &lt;b>b&lt;/b>'
+    """
+    flat = " ".join(text.split())[:limit]
+    return flat.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
 def counted(counts: Counter[str]) -> str:

@@ -19,7 +19,7 @@ from selaras.data import load_rows
 from selaras.data.formats.writing import non_commercial
 from selaras.page import rate_text
 from selaras.policy import load_policies
-from selaras.report.markdown import counted, table
+from selaras.report.markdown import counted, plain, table
 from selaras.report.model import rate_of
 
 FIGURES = {
@@ -66,7 +66,7 @@ def model_card(project: Project, run: Manifest, leaving: Leaving) -> str:
     rows = load_rows(project).kept
     parts = [
         _front(leaving),
-        [f"# {project.file.product}: {run.id}", "",
+        [f"# {plain(project.file.product)}: {run.id}", "",
          "Written by `selaras tune export`. Names in `code` are ids of the project's ledger."],
         _what(project, run, leaving),
         _loading(leaving),
@@ -92,8 +92,8 @@ def _front(leaving: Leaving) -> list[str]:
 
 def _what(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
     config = run.config
-    uses = ", ".join(case.title for case in project.file.use_cases)
-    about = (project.file.description or project.file.product).rstrip(".")
+    uses = plain(", ".join(case.title for case in project.file.use_cases))
+    about = plain(project.file.description or project.file.product).rstrip(".")
     facts = [
         ("base", leaving.base),
         ("weights of the base", f"sha256 {str(config.get('weights', '?'))[:16]}"),
@@ -231,7 +231,7 @@ def _unknown(run: Manifest, restricted: bool, leaving: Leaving) -> list[str]:
     if restricted:
         lines.append("- **Some of the project's rows have a licence that forbids commercial use.**")
     if run.notes:
-        lines += [f"- {note}" for note in run.notes]
+        lines += [f"- {plain(note)}" for note in run.notes]
     return lines
 
 
