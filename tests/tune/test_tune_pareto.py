@@ -257,6 +257,16 @@ def _without_checkpoints(project, run):
     return open_project(other)
 
 
+def test_a_checkpoint_that_is_not_the_runs_own_any_more_is_bad_input(tuned):
+    project, runs = tuned
+    other = shutil.copytree(project.root, project.root.parent / "swapped", dirs_exist_ok=True)
+    last = max((other / "runs" / runs[0] / "checkpoints").glob("checkpoint-*"))
+    (last / "adapter_model.safetensors").write_bytes(b"other")
+    assert plan_sweep(open_project(other), [runs[1]]).points
+    with pytest.raises(InputError, match="the adapter was changed after its run"):
+        plan_sweep(open_project(other), [runs[0]])
+
+
 def test_the_command_prints_the_same_figures_as_json(tuned, found):
     project, runs = tuned
     asked = ["tune", "pareto", *runs, "-C", str(project.root), "--scales", "0.5,1", "--json"]

@@ -36,7 +36,12 @@ from selaras.evaluate.suite import asked
 from selaras.judge.refusal import refusal_rules
 from selaras.models.local import LocalModel, open_local, pad_id
 from selaras.models.local_adapter import COMPLETE, Adapter
-from selaras.models.local_open import REWARD, base_folder, finished_tuning
+from selaras.models.local_open import (
+    REWARD,
+    base_folder,
+    finished_tuning,
+    refuse_changed_candidate,
+)
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.stats import bca, clustered_wilson
@@ -138,18 +143,25 @@ def plan_sweep(
     if not rows:
         raise InputError("all rows kept aside are pairs, which are not asked",
                          fix="add rows that say what is expected")  # fmt: skip
-    points = []
+    base = base_folder(str(manifests[0].config["model"]), place)
+    if weights_hash(base) != manifests[0].config.get("weights"):
+        raise InputError(f"{manifests[0].config['model']} has other weights than when the runs ran")
+    points = _points_of(project, manifests, base, sorted(set(scales)))
+    return Sweep(tuple(manifests), base, rows, development, _probe_checks(project, checks),
+                 tuple(points))  # fmt: skip
+
+
+def _points_of(
+    project: Project, manifests: Sequence[Manifest], base: Path, scales: Sequence[float]
+) -> Iterator[tuple[int, Path, int, float]]:
+    """Yield (run, checkpoint, epoch, scale); raises InputError where they are not the runs' own."""
     for number, manifest in enumerate(manifests):
         found = checkpoints_of(project.runs / manifest.id)
         if not found:
             raise InputError(f"run {manifest.id!r} has no checkpoints left", path=project.runs)
-        points += [(number, path, epoch, scale) for epoch, path in enumerate(found, 1)
-                   for scale in sorted(set(scales))]  # fmt: skip
-    base = base_folder(str(manifests[0].config["model"]), place)
-    if weights_hash(base) != manifests[0].config.get("weights"):
-        raise InputError(f"{manifests[0].config['model']} has other weights than when the runs ran")
-    return Sweep(tuple(manifests), base, rows, development, _probe_checks(project, checks),
-                 tuple(points))  # fmt: skip
+        for epoch, path in enumerate(found, 1):
+            refuse_changed_candidate(manifest, path.name, Adapter(path), base)
+            yield from ((number, path, epoch, scale) for scale in scales)
 
 
 def checkpoints_of(run: Path) -> list[Path]:
