@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from selaras.core.errors import BudgetSpentError
+from selaras.core.errors import BudgetSpentError, InputError
 from selaras.core.fingerprint import seed_from
 from selaras.core.progress import SILENT, Progress
 from selaras.core.records import Query
@@ -40,6 +40,8 @@ _MIDWAY = 6
 # Of the budget, what one template on the selecting rows may take, and the fewest of them: with 14
 # a gain of half of the rows is proven four times in five, with ten twice.
 _SHARE, _FEWEST = 5, 14
+# Calls of the editor for a proposal, which may be asked for twice.
+_MOST_EDITS = 2
 # So many proposals in a row that were refused, or tried before, end the climb.
 _STUCK = 12
 
@@ -87,11 +89,18 @@ def greedy_search(
 ) -> SearchResult:
     """Return what a search within the rollouts' budget found; the seed where nothing held.
 
-    Raises InputError where the budget does not even hold the seed's own rows.
+    Raises InputError where the budget does not even hold one candidate and its proof.
     """
     settings = settings or SearchSettings()
     most = max(_FEWEST, (rollouts.budget.max_calls or 0) // (_SHARE * rollouts.dearest))
     selection = Selection(rollouts, Rows(rows.reflect, rows.select[:most]), settings)
+    fewest = len(selection.rows.select) + 2 * FIRST_BATCH + selection.proof
+    if rollouts.budget.left < fewest:  # though no row were to cost more than one call
+        raise InputError(
+            f"the budget of {rollouts.budget.max_calls} calls does not hold one candidate and its "
+            "proof",
+            fix=f"use --budget-calls {fewest * rollouts.dearest + _MOST_EDITS} or more",
+        )
     with progress.task("searching", float(rollouts.budget.max_calls or 0)) as task:
         selection.begin(seed)
         climb = _Climb(selection, proposers)
@@ -134,7 +143,7 @@ class _Climb:
             self.selection.ended = "the most steps were taken"
         elif len(steps) >= _STUCK and all(s.became == "refused" for s in steps[-_STUCK:]):
             self.selection.ended = f"none of the last {_STUCK} proposals could be tried"
-        elif not self.rollouts.affords(self.selection.proof + FIRST_BATCH, others=2):
+        elif not self.rollouts.affords(self.selection.proof + FIRST_BATCH, others=_MOST_EDITS):
             left = self.rollouts.budget.left
             self.selection.ended = (
                 f"the {left} calls left do not hold another candidate and its proof"
