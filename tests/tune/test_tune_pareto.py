@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from selaras.cli import app
 from selaras.core.errors import InputError
-from selaras.core.manifest import read_manifest
+from selaras.core.manifest import read_manifest, write_manifest
 from selaras.core.project import Gate, open_project
 from selaras.core.records import Example, Preference
 from selaras.data import Development
@@ -249,6 +249,21 @@ def test_a_side_that_the_rows_do_not_show_is_said_and_pairs_are_not_asked(tuned,
     monkeypatch.setattr(pareto, "open_development", lambda *_: held)
     with pytest.raises(InputError, match="all rows kept aside are pairs"):
         plan_sweep(project, runs)
+
+
+def test_rows_of_the_run_whose_adapter_was_gone_on_from_are_trained_on(tuned):
+    project, runs = tuned
+    other = open_project(
+        shutil.copytree(project.root, project.root.parent / "gone_on", dirs_exist_ok=True)
+    )
+    aside = plan_sweep(project, [runs[0]]).rows
+    first, second = (read_manifest(other.runs, run) for run in runs)
+    more = {**first.config, "trained": [*first.config["trained"], aside[0].id]}
+    write_manifest(other.runs, first.model_copy(update={"config": more}))
+    write_manifest(other.runs, second.model_copy(update={"parents": (first.id, "lost")}))
+    left = {row.id for row in plan_sweep(other, [second.id]).rows}
+    assert left
+    assert aside[0].id not in left
 
 
 def _without_checkpoints(project, run):

@@ -21,7 +21,14 @@ from selaras.core.decisions import now
 from selaras.core.errors import InputError
 from selaras.core.fingerprint import fingerprint
 from selaras.core.journal import Journal
-from selaras.core.manifest import Manifest, new_manifest, with_key, write_manifest
+from selaras.core.manifest import (
+    FILE,
+    Manifest,
+    new_manifest,
+    read_manifest,
+    with_key,
+    write_manifest,
+)
 from selaras.core.progress import SILENT, Progress
 from selaras.core.project import Project
 from selaras.core.records import Query
@@ -128,7 +135,8 @@ def plan_sweep(
     shares = {float(_settings(m).get("selection_share", project.file.tune.selection_share))
               for m in manifests}  # fmt: skip
     aside = [set_aside(development, share, project.file.seed) for share in shares]
-    trained = {name for m in manifests for name in m.config.get("trained", ())}
+    trained = {name for m in _with_ancestors(project, manifests)
+               for name in m.config.get("trained", ())}  # fmt: skip
     # A run of another seed, or of RL, divided the rows otherwise; a copy of a trained row is old.
     spent = {development.groups[name] for name in trained if name in development.groups}
     unseen = [
@@ -162,6 +170,23 @@ def _points_of(
         for epoch, path in enumerate(found, 1):
             refuse_changed_candidate(manifest, path.name, Adapter(path), base)
             yield from ((number, path, epoch, scale) for scale in scales)
+
+
+def _with_ancestors(project: Project, manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Return the runs and those whose adapters they went on from, whose rows are in the weights.
+
+    A reward model is a parent, too, and in nobody's weights.
+    """
+    found = {manifest.id: manifest for manifest in manifests}
+    waiting = list(manifests)
+    while waiting:
+        for name in {*waiting.pop().parents} - found.keys():
+            if (project.runs / name / FILE).is_file():
+                parent = read_manifest(project.runs, name)
+                if parent.config.get("method") != REWARD:
+                    found[name] = parent
+                    waiting.append(parent)
+    return list(found.values())
 
 
 def checkpoints_of(run: Path) -> list[Path]:
