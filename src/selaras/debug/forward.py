@@ -25,6 +25,7 @@ Ids = Sequence[int]
 Rows = NDArray[np.bool_]
 CACHE_BYTES = 1 << 30  # of keys and values in one batch
 LOGITS = 1 << 24  # numbers of logits held at once
+REPEATED = 1 << 24  # bytes of a layer's keys repeated for their heads; more come page by page
 ENOUGH = 192  # tokens in a batch from where on larger ones are hardly faster on a processor
 MORE = 1.4  # as many tokens as the trie's may be read in large batches instead of small ones
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -338,7 +339,14 @@ def _read_response(
     """Return (beginnings, tokens): the response is read once for every beginning, in pieces."""
     ids = [*last.ids, *response[:-1]]
     wanted = torch.tensor(list(response), device=cache.count.device)
-    size = max(1, LOGITS // (len(response) * model.config.get_text_config().vocab_size))
+    config = model.config.get_text_config()
+    size = max(
+        1,
+        min(
+            LOGITS // (len(response) * config.vocab_size),
+            REPEATED // (cache.size[1] * _bytes_of_keys(model, config.num_attention_heads)),
+        ),
+    )
     found = []
     for start in range(0, live, size):
         rows = slice(start, min(start + size, live))
@@ -353,5 +361,11 @@ def _read_response(
 def _bytes_a_token(model: Any) -> int:
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return 2 * int(config.num_hidden_layers) * _bytes_of_keys(model, heads)
+
+
+def _bytes_of_keys(model: Any, heads: int) -> int:
+    """Return what a token's keys take in one layer."""
+    config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)
+    return int(heads * size * model.dtype.itemsize)
