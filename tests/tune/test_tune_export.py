@@ -14,7 +14,7 @@ from selaras.core.project import open_project
 from selaras.core.system import Sampling, System
 from selaras.models.local_adapter import Adapter, merged
 from selaras.models.local_gguf import dequantise
-from selaras.models.local_torch import torch
+from selaras.models.local_torch import torch, transformers
 from selaras.models.local_weights import load_weights, weights_hash
 from selaras.report.model_card import Leaving, model_card
 from selaras.tune import export as export_module
@@ -170,6 +170,40 @@ def test_the_card_shows_the_figures_of_what_leaves_and_of_no_other_scale(tuned, 
     card = model_card(project, run.manifest, leaving(run, "merged"))
     assert "33 % " in card
     assert "Not measured on sealed rows" not in card
+
+
+def with_config(tuned, folder, figures=None, **config):
+    """Return a copy of the project whose run says something else of itself, and the run."""
+    without = shutil.ignore_patterns("export-*")
+    project = open_project(shutil.copytree(tuned[0].root, folder, ignore=without))
+    manifest = tuned[1].manifest
+    update = {"config": {**manifest.config, **config}, "figures": figures or manifest.figures}
+    write_manifest(project.runs, manifest.model_copy(update=update))
+    return project, open_tuned(project, manifest.id)
+
+
+def test_an_attached_chat_template_leaves_with_the_adapter(tuned, tmp_path):
+    asked = "{% for m in messages %}{{ m.content }}!{% endfor %}"
+    own = with_config(tuned, tmp_path / "own", chat_template=asked)
+    (own[1].adapter.folder / "chat_template.jinja").unlink()
+    _, folder = exported(own, "adapter")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.chat_template == asked
+
+
+def test_the_card_of_a_reward_model_says_how_one_is_loaded_and_measured(tuned, tmp_path):
+    figures = {"aside": {"accuracy": {**RATE, "value": 0.77}}}
+    project, run = with_config(
+        tuned, tmp_path / "own", figures, method="reward", rows={},
+        directions={"safe over unsafe": 7}, selection_pairs=5,
+    )  # fmt: skip
+    card = model_card(project, run.manifest, leaving(run, "adapter"))
+    for told in ("AutoModelForSequenceClassification", "| safe over unsafe | 7 |", "77 % ",
+                 "5 pairs kept aside", "Not measured on sealed pairs"):  # fmt: skip
+        assert told in card
+    assert "selaras eval" not in card
+    with pytest.raises(InputError, match="a reward model has no scale"):
+        open_tuned(project, f"{run.manifest.id}@0.5")
 
 
 def test_names_of_the_project_do_not_break_the_card(tuned):

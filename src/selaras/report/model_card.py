@@ -29,6 +29,7 @@ FIGURES = {
     "capability": "capability",
 }
 HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "Gemma Terms of Use": "gemma"}
+REWARD = "reward"
 LOADING = {
     "adapter": """\
 from peft import PeftModel
@@ -41,6 +42,13 @@ tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
+    REWARD: """\
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=1)
+model = PeftModel.from_pretrained(base, FOLDER)  # with its head: one number an exchange
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)""",
     "gguf": "llama-cli --model FILE.gguf --conversation",
 }
@@ -69,10 +77,10 @@ def model_card(project: Project, run: Manifest, leaving: Leaving) -> str:
         [f"# {plain(project.file.product)}: {run.id}", "",
          "Written by `selaras tune export`. Names in `code` are ids of the project's ledger."],
         _what(project, run, leaving),
-        _loading(leaving),
+        _loading(run, leaving),
         _rows(run, Counter(row.licence or "(not stated)" for row in rows)),
         _policies(project, run),
-        _figures(project, run, leaving),
+        _pairs_told(run) if _is_reward(run) else _figures(project, run, leaving),
         _unknown(run, any(map(non_commercial, rows)), leaving),
         _lineage(project, run),
     ]  # fmt: skip
@@ -118,19 +126,26 @@ def _chosen_scale(run: Manifest) -> float:
     return float(run.config["chosen"].get("scale", 1.0))
 
 
-def _loading(leaving: Leaving) -> list[str]:
+def _is_reward(run: Manifest) -> bool:
+    return run.config.get("method") == REWARD
+
+
+def _loading(run: Manifest, leaving: Leaving) -> list[str]:
     language = "text" if leaving.form == "gguf" else "python"
-    return ["## How is it loaded?", "", f"```{language}", LOADING.get(leaving.form, ""), "```"]
+    form = REWARD if _is_reward(run) else leaving.form
+    return ["## How is it loaded?", "", f"```{language}", LOADING.get(form, ""), "```"]
 
 
 def _rows(run: Manifest, licences: Counter[str]) -> list[str]:
     config = run.config
-    kinds = [(kind.replace("_", "-"), str(n)) for kind, n in config.get("rows", {}).items()]
+    taught = config.get("rows") or config.get("directions") or {}
+    kinds = [(kind.replace("_", "-"), str(n)) for kind, n in taught.items()]
     told = [
         f"{config.get(key)} {words}"
         for key, words in (
             ("tokens_per_epoch", "tokens an epoch"),
             ("selection_rows", "rows kept aside to choose by"),
+            ("selection_pairs", "pairs kept aside to choose by"),
             ("replaced_by_own_words", "responses in the base model's own words"),
             ("removed", "rows left out by decisions or as copies"),
         )
@@ -143,7 +158,7 @@ def _rows(run: Manifest, licences: Counter[str]) -> list[str]:
     return [
         "## What was it tuned on?",
         "",
-        *table(("rows", "n"), kinds),
+        *table(("rows" if config.get("rows") else "pairs that teach", "n"), kinds),
         "",
         "; ".join(told) + f". Training seed {run.seed}.",
         "",
@@ -185,6 +200,21 @@ def _figures(project: Project, run: Manifest, leaving: Leaving) -> list[str]:
         lines += ["", "**The point that leaves is not the one that the run chose.**"]
     if others := len(of_run) - len(measured):
         lines += ["", f"Evaluations of other checkpoints or scales of the run: {others}, left out."]
+    return lines
+
+
+def _pairs_told(run: Manifest) -> list[str]:
+    """Return a reward model's figures: how often the better side has the higher reward."""
+    places = (("aside", "pairs kept aside, development figures"), ("sealed", "sealed pairs"))
+    rows = [
+        (words, _rate(run.figures[place], "accuracy") or "-")
+        for place, words in places
+        if place in run.figures
+    ]
+    lines = ["## How does it do?", "", "Share of pairs whose better side has the higher reward "
+             "(95 % interval), n.", "", *table(("pairs", "accuracy"), rows)]  # fmt: skip
+    if "sealed" not in run.figures:
+        lines += ["", "**Not measured on sealed pairs.** `selaras tune reward --sealed` does."]
     return lines
 
 

@@ -71,6 +71,8 @@ def open_tuned(project: Project, argument: str, progress: Progress = SILENT) -> 
     place = place_of(project, progress)
     run_id, checkpoint, scale = run_parts(argument.removeprefix("run:"))
     manifest = finished_tuning(run_id, place)
+    if scale and manifest.config.get("method") == REWARD:
+        raise InputError("a reward model has no scale", fix=f"export {run_id}")
     base = str(manifest.config["model"])
     folder = base_folder(base, place)
     adapter = candidate(manifest, checkpoint, scale, place)
@@ -161,6 +163,8 @@ def to_adapter(tuned: Tuned, folder: Path, precision: str) -> None:  # noqa: ARG
     write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": tuned.name})
     for path in _files(source, TOKENIZER):
         shutil.copyfile(path, folder / path.name)
+    if attached := tuned.manifest.config.get("chat_template"):
+        write_text(folder / "chat_template.jinja", attached)
 
 
 def to_merged(tuned: Tuned, folder: Path, precision: str) -> None:
