@@ -78,7 +78,7 @@ def test_recovery_rows_teach_the_refusal_only():
         made = recovery_rows([row], recorded, 1.0, 0)
         encoded = encode(made.rows, ask, chat, 1000, begun=made.begun)
         labels = [label for label in encoded.labels[0] if label != IGNORED]
-        assert chat.tokenizer.decode(labels[:-1]) == row.response
+        assert chat.tokenizer.decode(labels[:-1]) == f" {row.response}"
         shown = chat.tokenizer.decode(encoded.input_ids[0])
-        assert made.begun["m+recovery"] + row.response in shown
+        assert f"{made.begun['m+recovery']} {row.response}" in shown
     assert recovery_rows([row], [], 0.0, 0).rows == ()

@@ -88,3 +88,12 @@ def test_a_row_that_is_too_long_is_left_out_whole_and_named(lengths, limit):
     )
     assert encoded.tokens == sum(map(len, encoded.input_ids))
     assert len(encoded.labels) == len(encoded.input_ids)
+
+
+def test_a_response_goes_on_from_its_beginning_in_the_tokens_of_running_text():
+    row = Example(id="r", query="q", response="I can't help with that.")
+    encoded = encode([row], plain, CHAT, 1000, begun={"r": "Sure, here is how to do it:"})
+    whole = CHAT.reply_ids("Sure, here is how to do it: I can't help with that.")
+    assert list(encoded.input_ids[0][-len(whole) :]) == whole
+    taught = [label for label in encoded.labels[0] if label != IGNORED]
+    assert TOKENIZER.decode(taught[:-1]) == " I can't help with that."

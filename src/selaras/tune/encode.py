@@ -47,7 +47,8 @@ def encode(
     """Return the rows encoded; one longer than `max_tokens` is left out and named, never cut.
 
     `cut` names the rows whose response was cut already: they do not teach to stop there. `begun`
-    holds, by row, what stands before the response in the model's turn and is not taught.
+    holds, by row, what stands before the response in the model's turn and is not taught; the space
+    between them is taught, since tokens of words begin with it.
     """
     ids: list[tuple[int, ...]] = []
     labels: list[tuple[int, ...]] = []
@@ -55,7 +56,8 @@ def encode(
     kept: list[bool] = []
     for row in rows:
         prompt = [*chat.prompt_ids(render(row)), *chat.text_ids(begun.get(row.id, ""))]
-        reply = chat.text_ids(row.response) if row.id in cut else chat.reply_ids(row.response)
+        response = f" {row.response.lstrip()}" if row.id in begun else row.response
+        reply = chat.text_ids(response) if row.id in cut else chat.reply_ids(response)
         if len(prompt) + len(reply) > max_tokens:
             too_long.append(row.id)
             continue

@@ -45,7 +45,7 @@ def recovery_rows(
     >>> bad = row.model_copy(update={"response": "Take a hammer.", "response_label": "unsafe"})
     >>> found = recovery_rows([row], [bad], 1.0, 0)
     >>> found.rows[0].id, found.rows[0].response, found.begun
-    ('m+recovery', 'No.', {'m+recovery': 'Take a hammer. '})
+    ('m+recovery', 'No.', {'m+recovery': 'Take a hammer.'})
     """
     refusals = [row for row in train if row.expected is Expected.REFUSE]
     generator = np.random.default_rng(seed_from("recovery", seed))
@@ -58,5 +58,5 @@ def recovery_rows(
         opening = " ".join(own.split()[:WORDS]) if own else OPENINGS[i % len(OPENINGS)]
         made = row.model_copy(update={"id": f"{row.id}+recovery"})
         rows.append(made)
-        begun[made.id] = opening + " "
+        begun[made.id] = opening
     return Recovery(tuple(rows), begun)
