@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selaras.core.records import Example, Message
+from selaras.core.records import Example, Message, Query
 from selaras.models.local import open_local, pad_id
 from selaras.models.local_adapter import Adapter
 from selaras.models.local_torch import torch
 from selaras.tune.divergence import divergences, mean_divergences
 from selaras.tune.encode import IGNORED, encode
+from selaras.tune.kept_answers import MOST_ROWS, some_answered
 from selaras.tune.recovery import recovery_rows
 from selaras.tune.response_loss import Weights
 from selaras.tune.trainer import divergence_curve, epoch_checkpoints, train
@@ -82,3 +83,19 @@ def test_recovery_rows_teach_the_refusal_only():
         shown = chat.tokenizer.decode(encoded.input_ids[0])
         assert f"{made.begun['m+recovery']} {row.response}" in shown
     assert recovery_rows([row], [], 0.0, 0).rows == ()
+
+
+def test_kl_is_measured_on_rows_of_every_kind_where_there_are_more_than_enough():
+    rows = [
+        Query(id=f"{kind}{i}", query=f"{kind} {i}?", kind=kind, expected=expected)
+        for kind, expected in (
+            ("malicious", "refuse"), ("ordinary", "answer"), ("look_alike", "answer"))
+        for i in range(80)
+    ]  # fmt: skip
+    chosen = some_answered(rows)
+    kinds = [row.kind.value for row in chosen]
+    assert len(chosen) == MOST_ROWS
+    assert 16 < kinds.count("look_alike") < 48
+    assert chosen == [row for row in rows if row in chosen]
+    assert some_answered(rows[::-1]) == chosen[::-1]
+    assert some_answered(rows[70:90]) == rows[80:90]

@@ -38,7 +38,7 @@ def answered_by(
 
     Rows that the model fails on are left out.
     """
-    chosen = [row for row in rows if row.expected is Expected.ANSWER][:MOST_ROWS]
+    chosen = some_answered(rows)
     job = Job(
         fingerprint(model.identity), model, Sampling(max_tokens=TOKENS), chosen, render
     )  # fmt: skip
@@ -53,3 +53,13 @@ def answered_by(
     # No row is too long here: each was read and answered.
     encoded = encode(shown, render, model.chat, 1 << 20, cut)
     return Kept(tuple(row.id for row in shown), encoded)
+
+
+def some_answered(rows: Sequence[Query]) -> list[Query]:
+    """Return up to `MOST_ROWS` of the rows that are to be answered, in their order.
+
+    They are drawn by their content: files hold one kind after the other.
+    """
+    asked = [row for row in rows if row.expected is Expected.ANSWER]
+    drawn = sorted(range(len(asked)), key=lambda i: (asked[i].fingerprint, asked[i].id))
+    return [asked[i] for i in sorted(drawn[:MOST_ROWS])]
