@@ -263,6 +263,17 @@ def test_what_changes_the_training_or_the_choice_makes_another_run(
     assert len(set(keys)) == len(keys) == 6
 
 
+def test_look_alikes_that_are_too_long_to_be_trained_on_are_none(
+    tmp_path, tiny_folder, development
+):
+    long = {"query": "How do I kill it," + " please" * 80}
+    development([row.model_copy(update=long) if row.id[0] == "l" else row for row in rows()])
+    project = write_project(tmp_path, tiny_folder, max_tokens=150)
+    assert plan_sft(project, "naive").encoded.too_long == ()
+    with pytest.raises(InputError, match="0 answered look-alikes to train on"):
+        plan_sft(project)
+
+
 def test_rows_that_are_all_too_long_are_bad_input(tmp_path, tiny_folder, development):
     project = write_project(tmp_path, tiny_folder, max_tokens=16)
     with pytest.raises(InputError, match=r"all \d+ training rows are longer than 16 tokens"):

@@ -80,6 +80,17 @@ def choose_rows(
         drawn = list(draw(train))
         went.update({TRAINED: len(drawn) - len(train), UNMIXED: len(train) - len(drawn)})
         train, went = drawn, +went
+    refuse_one_sided(train, recipe, settings)
+    selection = asked(row for row in development.rows if row.id in aside)
+    notes = [*_without_look_alikes(train, settings.minimum_look_alikes)]
+    if recipe == "guarded":
+        enough_aside(selection, "tune")
+        notes += [blind] if (blind := blind_side(selection)) else []
+    return TuningRows(tuple(train), selection, dict(went), tuple(unsafe), tuple(notes))
+
+
+def refuse_one_sided(train: Sequence[Example], recipe: Recipe, settings: Tuning) -> None:
+    """Raise InputError where rows teach no refusal or, for `guarded`, too few answers."""
     if not any(refusals(row) for row in train):
         raise InputError(
             "no rows teach a refusal",
@@ -87,12 +98,6 @@ def choose_rows(
         )
     if recipe == "guarded":
         _enough_look_alikes(train, settings.minimum_look_alikes)
-    selection = asked(row for row in development.rows if row.id in aside)
-    notes = [*_without_look_alikes(train, settings.minimum_look_alikes)]
-    if recipe == "guarded":
-        enough_aside(selection, "tune")
-        notes += [blind] if (blind := blind_side(selection)) else []
-    return TuningRows(tuple(train), selection, dict(went), tuple(unsafe), tuple(notes))
 
 
 def _divided(

@@ -24,7 +24,7 @@ from selaras.models.local_weights import weights_hash
 from selaras.models.names import place_of
 from selaras.template import PLAIN
 from selaras.tune.choose_point import Point, best_point
-from selaras.tune.choose_rows import Draw, Recipe, TuningRows, choose_rows
+from selaras.tune.choose_rows import Draw, Recipe, TuningRows, choose_rows, refuse_one_sided
 from selaras.tune.choosing import Selection, tried
 from selaras.tune.encode import Encoded, encode, some
 from selaras.tune.kept_answers import answered_by
@@ -129,6 +129,9 @@ def plan_sft(
         raise start.none_fits(
             f"{len(rows.train)} training rows", settings.max_tokens, "tune.max_tokens"
         )
+    # A row that does not fit teaches nothing.
+    long = {*encoded.too_long}
+    refuse_one_sided([row for row in rows.train if row.id not in long], recipe, settings)
     return Plan(recipe, seed, start, rows, recovery, encoded, development)
 
 
