@@ -162,6 +162,16 @@ def test_one_direction_alone_is_refused_or_warned_of(
     assert "warning: no pair teaches" in plan.text
 
 
+def test_pairs_that_are_too_long_teach_no_direction(development, tiny_folder, tmp_path):
+    long = {"query": "How do I kill it," + " please" * 80}
+    development([row.model_copy(update=long) if row.id[0] == "l" else row for row in rows()])
+    with pytest.raises(InputError, match="0 pairs teach 'helpful over refusing'"):
+        plan_preference(write_project(tmp_path, tiny_folder, max_tokens=150))
+    plan = plan_preference(write_project(tmp_path, tiny_folder, max_tokens=150, minimum_pairs=0))
+    assert sum(plan.rows.directions.values()) == len(plan.encoded)
+    assert any("no pair teaches" in note for note in plan.notes)
+
+
 def test_without_pairs_or_with_long_ones_it_is_one_line(development, tiny_folder, tmp_path):
     with pytest.raises(InputError, match=r"all \d+ pairs are longer than 16 tokens"):
         plan_preference(write_project(tmp_path, tiny_folder, max_tokens=16))

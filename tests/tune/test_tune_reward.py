@@ -307,3 +307,12 @@ def test_a_forecast_of_pairs_counts_steps_tokens_and_time_and_leaves_no_run(
     assert 0 < found.trainable < found.parameters
     assert found.seconds > found.training_seconds > 0
     assert ledger(project.runs) == []
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.89])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_whatever_the_share_some_pairs_are_trained_on_and_some_choose(count, share):
+    found = choose_pairs(held(pairs(count)), share, 0)
+    assert found.train
+    assert found.aside
+    assert len(found.train) + len(found.aside) == count

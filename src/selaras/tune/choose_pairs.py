@@ -1,7 +1,7 @@
 """Which pairs are trained on and which are kept aside, and as which token ids."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from selaras.core.decisions import Removal
 from selaras.core.errors import InputError
@@ -27,6 +27,10 @@ class PairRows:
     train: tuple[Preference, ...] = field(repr=False)
     aside: tuple[Preference, ...] = field(repr=False)
     left_out: tuple[Removal, ...] = ()
+
+    def fitting(self, too_long: Collection[str]) -> "PairRows":
+        """Return the rows without those to train on that were left out as too long."""
+        return replace(self, train=tuple(row for row in self.train if row.id not in too_long))
 
     @property
     def directions(self) -> dict[str, int]:
@@ -108,6 +112,9 @@ def choose_pairs(
     if not aside:
         # A share of a few groups may round to none, and then nothing could be chosen by.
         aside = set(split.development[-1])
+    elif not split.development:
+        # Nor may a large share leave nothing to train on.
+        aside -= set(split.held_out[0])
     return PairRows(
         tuple(row for i, row in enumerate(found.kept) if i not in aside),
         tuple(row for i, row in enumerate(found.kept) if i in aside),

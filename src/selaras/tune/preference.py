@@ -114,6 +114,9 @@ def plan_preference(
         raise start.none_fits(
             f"{len(rows.train)} pairs", settings.max_tokens, "tune.preference.max_tokens"
         )
+    # A pair that does not fit teaches nothing.
+    rows = rows.fitting(encoded.too_long)
+    _both_directions(rows, settings.minimum_pairs)
     selection = tuple(row for row in development.rows if row.id in aside)
     enough_aside(selection, f"tune.{METHOD}")
     return PreferencePlan(

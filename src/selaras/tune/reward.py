@@ -119,7 +119,8 @@ def plan_reward(
             f"{len(which)} pairs to {use}", settings.max_tokens, "tune.reward.max_tokens"
         )
     return RewardPlan(
-        project.file.seed if seed is None else seed, start, replace(rows, aside=fitting), encoded,
+        project.file.seed if seed is None else seed, start,
+        replace(rows.fitting(encoded.too_long), aside=fitting), encoded,
         (*encoded.too_long, *aside.too_long),
         development, policy,
     )  # fmt: skip
