@@ -225,12 +225,18 @@ def test_a_finished_training_trains_nothing_more(trained, tmp_path):
     assert [note for note in watching.notes if note] == []
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_what_to_do(training, tiny_folder, tmp_path):
+def test_a_step_that_is_too_large_ends_the_run_with_what_to_do(training, tmp_path):
+    large = training(tmp_path / "run", learning_rate=1e30)
+    with pytest.raises(SelarasError, match=r"the loss is nan at step \d+: lower the learning rate"):
+        train(large)
+
+
+def test_weights_that_are_no_numbers_end_the_run_and_are_named(training, tiny_folder, tmp_path):
     broken = shutil.copytree(tiny_folder, tmp_path / "broken")
     tensors = load_file(broken / "model.safetensors")
     next(t for name, t in tensors.items() if "down_proj" in name)[0, 0] = float("nan")
     save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SelarasError, match="the loss is nan at step 1: lower the learning rate"):
+    with pytest.raises(InputError, match=r"the loss is nan at step 1.*own weights.*down_proj"):
         train(training(tmp_path / "run", base=broken))
     assert last_checkpoint(tmp_path / "run") is None
 

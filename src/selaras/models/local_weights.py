@@ -7,7 +7,7 @@ from typing import Any
 from selaras.core.errors import InputError, ModelError, one_line
 from selaras.core.files import read_json, write_json
 from selaras.core.fingerprint import fingerprint, sha256_file
-from selaras.models.local_torch import transformers
+from selaras.models.local_torch import torch, transformers
 
 
 def load_weights(folder: Path, dtype: Any, tokenizer: bool = True) -> tuple[Any, Any]:
@@ -100,6 +100,22 @@ def weights_hash(folder: Path) -> str:
     if os.access(folder, os.W_OK):
         write_json(note, {"stamp": stamp, "sha256": digest})
     return digest
+
+
+def broken_tensor(folder: Path) -> str | None:
+    """Return the name and file of a tensor that holds NaN or an infinity, None where none does.
+
+    Reads all weights, one tensor at a time.
+    """
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                tensor = opened.get_tensor(name)
+                if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                    return f"{name} in {file.name}"
+    return None
 
 
 def _refuse_missing_shards(folder: Path) -> None:

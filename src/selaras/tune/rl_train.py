@@ -22,6 +22,7 @@ from selaras.core.rl import COSTS, RLSettings
 from selaras.core.system import Sampling
 from selaras.core.tuning import Tuning
 from selaras.models.local_torch import torch
+from selaras.tune.diverged import diverged
 from selaras.tune.live import PAGE, Live, Logged
 from selaras.tune.multipliers import moved
 from selaras.tune.policy import Policy, open_policy, restore_optimizer, save_policy
@@ -159,10 +160,8 @@ def _step(training: Training, run: _Run, step: int, task: Task) -> None:
     found = backward(run.policy, rollouts, scored, shaped, settings)
     norm = float(torch.nn.utils.clip_grad_norm_(run.policy.parameters.values(), MOST_NORM))
     if not (math.isfinite(found.loss) and math.isfinite(norm)):
-        raise SelarasError(
-            f"the loss is {found.loss} and its gradient {norm} at step {step}: lower the learning "
-            f"rate (--set tune.rl.learning_rate={settings.learning_rate / 4:g})"
-        )
+        raise diverged(f"loss is {found.loss} and its gradient {norm}", step, training.base,
+                       "tune.rl", settings.learning_rate)  # fmt: skip
     run.optimizer.step()
     costs = costs_of(scored)
     entry = {

@@ -19,6 +19,7 @@ from selaras.models.local import best_device, pad_id
 from selaras.models.local_adapter import COMPLETE
 from selaras.models.local_torch import torch, transformers
 from selaras.models.local_weights import load_weights, weights_hash
+from selaras.tune.diverged import diverged
 from selaras.tune.divergence import mean_divergences, padded
 from selaras.tune.encode import Encoded
 from selaras.tune.live import PAGE, Live
@@ -282,11 +283,8 @@ class Watch(transformers.TrainerCallback):  # type: ignore[misc]
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             # A finite loss may have such a gradient: the weights are lost, and not to be kept.
             broken = f"loss is {loss}" if not math.isfinite(loss) else f"gradient is {gradient}"
-            raise SelarasError(
-                f"the {broken} at step {state.global_step}: lower the learning rate "
-                f"(--set {self.training.section}.learning_rate="
-                f"{self.training.settings.learning_rate / 4:g})"
-            )
+            raise diverged(broken, state.global_step, self.training.base, self.training.section,
+                           self.training.settings.learning_rate)  # fmt: skip
         speed = self.live.logged(state)
         self.task.advance(
             1, f"loss {loss:.3f}, {speed:.0f} tokens/s" if speed else f"loss {loss:.3f}"
