@@ -169,6 +169,18 @@ def test_what_was_not_measured_is_no_figure_of_a_cloud(tuned, found):
     assert page.count(">not measured<") == len(blank) + len(own)
 
 
+def test_without_look_alikes_over_refusal_is_not_called_theirs(tuned, found):
+    spots = tuple(
+        replace(s, figures={**s.figures, "over_refusal_rate":
+                            {**s.figures["over_refusal_rate"], "by_kind": {}}})
+        for s in found.spots
+    )  # fmt: skip
+    page = frontier_page(tuned[0], replace(found, spots=spots))
+    assert "Refuses look-alikes" not in page
+    assert "Refuses what it should answer" in page
+    assert "Refuses look-alikes" in frontier_page(tuned[0], found)
+
+
 def test_runs_on_other_rows_are_no_seeds_of_one_recipe(found):
     first, second = found.sweep.manifests
     fewer = {**second.config, "trained": second.config["trained"][1:]}

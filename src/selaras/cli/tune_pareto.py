@@ -127,12 +127,13 @@ def _print(project: "Project", found: "Frontier", path: Path, sealed: "Evaluatio
     from selaras.cli.render import print_figures, rate
     from selaras.tune.clouds import clouds
     from selaras.tune.frontier import OBJECTIVES
-    from selaras.tune.pareto_page import COLUMNS
+    from selaras.tune.pareto_page import columns_of
     from selaras.tune.reach import reach_words
 
     on_front = {spot.label for spot in found.front}
     made = Table(title="The frontier (*) on development rows", title_justify="left")
-    for column in ("", *COLUMNS.values(), "KL, nats"):
+    named = columns_of(found.spots)
+    for column in ("", *named.values(), "KL, nats"):
         made.add_column(column)
     for spot in found.spots:
         kl = spot.kl["value"]
@@ -148,8 +149,8 @@ def _print(project: "Project", found: "Frontier", path: Path, sealed: "Evaluatio
             say(f"{chr(65 + number % 26)}: {manifest.id}, seed {manifest.seed}")
     for cloud in clouds(found.sweep.manifests, found.spots):
         told = [
-            f"{word} {100 * own[0]:.0f} % ({100 * own[1]:.0f} to {100 * own[2]:.0f})"
-            for name, word in (("refuses", "refuses"), ("over_refusal", "look-alikes"))
+            f"{named[name].lower()} {100 * own[0]:.0f} % ({100 * own[1]:.0f} to {100 * own[2]:.0f})"
+            for name in ("refuses", "over_refusal")
             if (own := cloud.figures[name])
         ]
         say(f"{cloud.label} over {len(cloud.seeds)} seeds: {', '.join(told)}")

@@ -1,10 +1,11 @@
 """The frontier as a page: the plot, the points with intervals, the seeds, what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selaras.core.files import write_text
 from selaras.core.project import Project
+from selaras.core.records import Kind
 from selaras.page import (
     Child,
     Markup,
@@ -30,6 +31,14 @@ COLUMNS = {
     "capability": "Capability",
     "coherent": "Coherent",
 }
+
+
+def columns_of(spots: Sequence[Spot]) -> dict[str, str]:
+    """Return a heading a figure; over-refusal is that of look-alikes where there are any."""
+    over = spots[0].figures["over_refusal_rate"]["by_kind"]
+    if Kind.LOOK_ALIKE.value in over:
+        return COLUMNS
+    return {**COLUMNS, "over_refusal": "Refuses what it should answer"}
 
 
 def write_page(project: Project, found: Frontier) -> Path:
@@ -62,7 +71,7 @@ def frontier_page(project: Project, found: Frontier) -> str:
                     "of several training seeds.")),
             element("h2", "The points"),
             _points(found),
-            *(_seeds(cloud) if cloud else ()),
+            *(_seeds(cloud, columns_of(found.spots)) if cloud else ()),
             element("h2", "The runs"),
             element("ul", *(element("li", run) for run in runs)),
             element("p", sweep.text + "."),
@@ -83,7 +92,7 @@ def _plot(found: Frontier) -> Markup:
               for cloud in clouds(found.sweep.manifests, found.spots)]  # fmt: skip
     return tradeoff(
         drawn,
-        x_label="Refuses look-alikes that are to be answered",
+        x_label=columns_of(found.spots)["over_refusal"],
         y_label="Refuses what it should",
         x_better="low",
         y_better="high",
@@ -114,7 +123,7 @@ def _points(found: Frontier) -> Markup:
         ) if is_so]  # fmt: skip
         name = element("b", spot.label) if spot.label in on_front else spot.label
         rows.append([name, *(_rate(spot, key) for key in COLUMNS), _kl(spot), ", ".join(said)])
-    columns = ["Point", *COLUMNS.values(), "KL from the base, nats a token", ""]
+    columns = ["Point", *columns_of(found.spots).values(), "KL from the base, nats a token", ""]
     return table(columns, rows, caption="Every point, with 95 % intervals; the front in bold",
                  numeric=set(columns[1:-1]))  # fmt: skip
 
@@ -139,8 +148,8 @@ def _kl(spot: Spot) -> str:
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _seeds(found: Sequence[Cloud]) -> list[Markup]:
-    columns = ["Point", "Seeds", *COLUMNS.values()]
+def _seeds(found: Sequence[Cloud], named: Mapping[str, str]) -> list[Markup]:
+    columns = ["Point", "Seeds", *named.values()]
     rows: list[list[Child]] = [
         [cloud.label, len(cloud.seeds),
          *(interval_text(*own) if (own := cloud.figures[name]) else _not_measured()
