@@ -278,6 +278,23 @@ def test_rows_of_the_run_whose_adapter_was_gone_on_from_are_trained_on(tuned):
     assert aside[0].id not in left
 
 
+def test_where_no_row_is_left_the_reason_is_said(tuned, by_heart, monkeypatch):
+    from selaras.tune import memorised
+
+    project, runs = tuned
+    trained = {row.id for row in plan_sft(project).rows.train}
+    for left, module in ((True, pareto), (False, memorised)):
+        own = tuple(row for row in rows() if (row.id in trained) is left)
+        held = Development(own, {row.id: f"g{row.id[1:]}" for row in own}, (), None)
+        monkeypatch.setattr(module, "open_development", lambda *_, held=held: held)
+    with pytest.raises(InputError, match=r"no row was kept aside by this run.*add rows"):
+        plan_sweep(project, runs[:1])
+    with pytest.raises(InputError, match="no row was kept aside by all of these runs"):
+        plan_sweep(project, runs)
+    with pytest.raises(InputError, match=r"none of the \d+ rows that run .* trained on is a devel"):
+        by_heart(project, runs[0])
+
+
 def _without_checkpoints(project, run):
     other = shutil.copytree(project.root, project.root.parent / "emptied", dirs_exist_ok=True)
     shutil.rmtree(other / "runs" / run / "checkpoints")

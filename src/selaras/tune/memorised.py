@@ -69,6 +69,9 @@ def probe_memory(project: Project, run: str, progress: Progress = SILENT) -> Mem
     wanted = set(named) - set(manifest.config.get("too_long", ()))
     development = open_development(project, progress)
     rows = [row for row in development.rows if isinstance(row, Example) and row.id in wanted]
+    if wanted and not rows:
+        raise InputError(f"none of the {len(wanted)} rows that run {run!r} trained on is a "
+                         "development row any more")  # fmt: skip
     if not any(map(_is_long, rows)):
         raise _nothing()
     base = open_local(base_folder(str(manifest.config["model"]), place),

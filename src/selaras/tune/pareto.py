@@ -145,8 +145,12 @@ def plan_sweep(
         if development.groups[row.id] not in spent and all(row.id in own for own in aside)
     ]
     if not unseen:
-        raise InputError("no row was kept aside by all of these runs",
-                         fix="name runs of one selection_share")  # fmt: skip
+        several = len(manifests) > 1
+        raise InputError(
+            f"no row was kept aside by {'all of these runs' if several else 'this run'}",
+            fix="name runs of one selection_share" if several else "add rows, or tune again with "
+            "a larger selection_share",
+        )  # fmt: skip
     rows = asked(unseen)
     if not rows:
         raise InputError("all rows kept aside are pairs, which are not asked",
