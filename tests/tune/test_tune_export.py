@@ -16,6 +16,7 @@ from selaras.models.local_adapter import Adapter, merged
 from selaras.models.local_gguf import dequantise
 from selaras.models.local_torch import torch, transformers
 from selaras.models.local_weights import load_weights, weights_hash
+from selaras.models.names import open_model, place_of
 from selaras.report.model_card import Leaving, model_card
 from selaras.tune import export as export_module
 from selaras.tune.export import export_run, open_tuned
@@ -204,6 +205,14 @@ def test_the_card_of_a_reward_model_says_how_one_is_loaded_and_measured(tuned, t
     assert "selaras eval" not in card
     with pytest.raises(InputError, match="a reward model has no scale"):
         open_tuned(project, f"{run.manifest.id}@0.5")
+
+
+def test_a_base_that_is_gone_is_not_said_to_have_other_weights(tuned, tmp_path):
+    project, run = with_config(tuned, tmp_path / "own")
+    (project.root / "model").rename(project.root / "elsewhere")
+    for opened in (open_tuned, lambda own, name: open_model(f"run:{name}", place_of(own))):
+        with pytest.raises(InputError, match="model: not a model folder"):
+            opened(project, run.manifest.id)
 
 
 def test_names_of_the_project_do_not_break_the_card(tuned):

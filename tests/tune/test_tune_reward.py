@@ -191,7 +191,7 @@ def test_a_loss_that_is_no_number_stops_with_a_reason(development, tiny_folder, 
     project = write_project(tmp_path / "other", tiny_folder, probe=False)
     shutil.copytree(tmp_path / "model", project.root / "model", dirs_exist_ok=True)
     with pytest.raises(
-        SelarasError, match=r"the loss is nan at step 1.*tune\.reward\.learning_rate="
+        SelarasError, match=r"the loss is nan at step 1.*model\.norm\.weight in model"
     ):
         tune_reward(project, plan_reward(project))
 

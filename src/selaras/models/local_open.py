@@ -11,7 +11,7 @@ from selaras.models.catalogue import bundled, get_bundled, get_gguf
 from selaras.models.hub import hf_folder
 from selaras.models.local import LocalModel, open_local
 from selaras.models.local_adapter import COMPLETE, Adapter, weights_file
-from selaras.models.local_weights import weights_hash
+from selaras.models.local_weights import refuse_no_model, weights_hash
 from selaras.models.names import Place
 
 # What a manifest's `method` says of a run that made a reward model.
@@ -26,7 +26,9 @@ def base_folder(name: str, place: Place) -> Path:
     if scheme == "gguf":
         return get_gguf(place.root / argument, place.progress)
     if scheme == "hf":
-        return hf_folder(argument, place)
+        folder = hf_folder(argument, place)
+        refuse_no_model(folder)
+        return folder
     raise InputError(
         f"{name!r} has no weights here",
         fix="name a local model: bundled:NAME, hf:FOLDER_OR_NAME or gguf:FILE",

@@ -16,7 +16,7 @@ def load_weights(folder: Path, dtype: Any, tokenizer: bool = True) -> tuple[Any,
     Without `tokenizer`, None stands for it (a checkpoint of a training holds none of its own).
     Raises InputError where the folder is no whole model, ModelError where it cannot be loaded.
     """
-    _refuse_no_model(folder)
+    refuse_no_model(folder)
     reader = load_tokenizer(folder) if tokenizer else None
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -40,7 +40,7 @@ def context_of(config: Any) -> int:
 
 def model_config(folder: Path) -> Any:
     """Return the text model's configuration of a folder in HF layout, without its weights."""
-    _refuse_no_model(folder)
+    refuse_no_model(folder)
     try:
         found = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -54,7 +54,7 @@ def model_config(folder: Path) -> Any:
 
 def load_tokenizer(folder: Path) -> Any:
     """Return the tokenizer of a folder in HF layout; raises what `load_weights` raises."""
-    _refuse_no_model(folder)
+    refuse_no_model(folder)
     try:
         return transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -78,7 +78,8 @@ def _refuse_other_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
         )  # fmt: skip
 
 
-def _refuse_no_model(folder: Path) -> None:
+def refuse_no_model(folder: Path) -> None:
+    """Raise InputError where a folder is no model in HF layout, or lacks some of its weights."""
     if not (folder / "config.json").is_file():
         raise InputError(
             "not a model folder (no config.json)", path=folder,
