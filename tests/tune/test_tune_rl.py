@@ -18,6 +18,7 @@ from selaras.core.journal import Journal
 from selaras.core.manifest import ledger
 from selaras.core.project import open_project
 from selaras.core.records import Message
+from selaras.core.rl import CostBudgets
 from selaras.core.system import Sampling
 from selaras.models.local_adapter import COMPLETE
 from selaras.models.names import open_model, place_of
@@ -29,7 +30,8 @@ from selaras.tune.rl_page import run_page
 from tiny import make_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-LEARNS = {"mask_truncated": False, "weight": 0.0, "weight_rate": 0.0, "kl_coefficient": 0.01}
+LEARNS = {"mask_truncated": False, "weight": 0.0, "weight_rate": 0.0,
+          "weight_push": 0.0, "kl_coefficient": 0.01}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -155,7 +157,7 @@ rl.tune_rl(project, rl.plan_rl(project), rewarders=rl_world.rewarders())
 
 def test_a_run_killed_hard_goes_on_with_the_same_next_step(tmp_path, tiny_folder):
     settings = {**LEARNS, "steps": 6, "watch_every": 6, "mask_truncated": False, "weight": 1.0,
-                "weight_rate": 0.5}  # fmt: skip
+                "weight_rate": 0.5, "weight_push": 5.0}  # fmt: skip
     whole = rl_world.write_project(tmp_path / "whole", tiny_folder, **settings)
     cut = rl_world.write_project(tmp_path / "cut", tiny_folder, **settings)
     expected = run(whole)
@@ -180,6 +182,11 @@ def test_a_run_killed_hard_goes_on_with_the_same_next_step(tmp_path, tiny_folder
     for one, other in zip(first["steps"], second["steps"], strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     assert first["looks"] == second["looks"]
+    for step in first["steps"][:1]:  # a step's own excess counts in that very step
+        for name, budget in CostBudgets().model_dump().items():
+            over = max(0.0, (step["costs"][name] or 0.0) - budget)
+            assert step["weights"][name] == pytest.approx(1 + 5 * over)
+    assert any(weight > 1 for weight in first["steps"][0]["weights"].values())
     ours, theirs = weights(cut, found, 6), weights(whole, expected, 6)
     assert all((ours[name] == theirs[name]).all() for name in theirs)
 

@@ -1,5 +1,7 @@
 """The parts of RL that are arithmetic: advantages, weights of costs, costs, the query set."""
 
+import math
+
 import numpy as np
 import pytest
 import rl_world
@@ -13,7 +15,7 @@ from selaras.core.rl import COSTS, RLSettings
 from selaras.data import write_rows
 from selaras.tune.advantages import grpo_advantages, rloo_advantages
 from selaras.tune.costs import incoherence, is_to_answer, over_length, repetition
-from selaras.tune.multipliers import moved
+from selaras.tune.multipliers import moved, pushed
 from selaras.tune.rl import best_look
 from selaras.tune.rl_queries import QuerySet, choose_queries, is_adversarial, mixed_order
 
@@ -56,6 +58,40 @@ def test_a_weight_is_never_negative_and_rises_exactly_while_its_cost_is_over_bud
         if weights[name] + over != weights[name]:  # more than a rounding error
             assert (weight > weights[name]) == (over > 0 and weights[name] < 20)
     assert moved(weights, {}, budgets, rate, 20.0) == weights
+
+
+def refusals(pull: float, push: float, steps: int = 60) -> list[float]:
+    """Return the share refused by a policy whom a reward pays `pull` sd a refusal, step by step.
+
+    A logistic policy under gradient ascent; nothing was refused before, so the weight is 0.
+    """
+    place, weights, budgets, found = -3.0, {"a": 0.0}, {"a": 0.1}, []
+    for _ in range(steps):
+        share = 1 / (1 + math.exp(-place))
+        used = pushed(weights, {"a": share}, budgets, push, 20.0)["a"]
+        place = max(-5.0, place + 6 * share * (1 - share) * (pull - used))
+        weights = moved(weights, {"a": share}, budgets, 1.0, 20.0)
+        found.append(share)
+    return found
+
+
+@pytest.mark.parametrize("pull", [1.5, 2.0, 2.5])
+def test_a_policy_that_turns_within_two_steps_is_turned_back_within_two(pull):
+    alone, found = refusals(pull, 0.0), refusals(pull, RLSettings().weight_push)
+    assert sum(share > 0.5 for share in alone) >= 6
+    turned = next((i for i, share in enumerate(found) if share > 0.3), None)
+    assert turned is None or min(found[turned + 1 : turned + 3]) < 0.2
+    assert max(found) < 0.55
+    # It settles on its budget and does not swing about it.
+    assert found[-20:] == pytest.approx([0.1] * 20, abs=0.02)
+
+
+def test_a_push_reads_the_excess_alone_and_keeps_the_limit():
+    weights, budgets = {"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 0.1, "b": 0.3, "c": 0.3}
+    costs = {"a": 0.0, "b": 0.4, "c": None}
+    assert pushed(weights, costs, budgets, 10.0, 20.0) == pytest.approx({**weights, "b": 3.0})
+    assert pushed(weights, {"a": 1.0}, budgets, 100.0, 20.0) == {**weights, "a": 20.0}
+    assert pushed(weights, {"a": 1.0, "b": 1.0, "c": 1.0}, budgets, 0.0, 20.0) == weights
 
 
 def test_costs_are_shares_and_say_what_they_mean():

@@ -26,8 +26,9 @@ class RLSettings(Record):
     Rewards are counted in standard deviations of the starting policy's, so that `kl_coefficient`
     (a nat of KL) and the weights of costs mean the same under every reward model. `kl_budget` is in
     nats a response. A cost's weight starts at `weight` and moves by `weight_rate` times what the
-    cost is over its budget. Every `watch_every` steps `watch_queries` queries kept aside are
-    answered. `server` is the base URL of a vLLM server that answers in place of this process.
+    cost is over its budget; in a step itself `weight_push` times what it is over comes on top.
+    Every `watch_every` steps `watch_queries` queries kept aside are answered. `server` is the base
+    URL of a vLLM server that answers in place of this process.
     """
 
     reward: str | None = None
@@ -46,6 +47,7 @@ class RLSettings(Record):
     budgets: CostBudgets = CostBudgets()
     weight: float = Field(default=1.0, ge=0)
     weight_rate: float = Field(default=1.0, ge=0)
+    weight_push: float = Field(default=10.0, ge=0)
     weight_limit: float = Field(default=20.0, gt=0)
     watch_every: int = Field(default=10, ge=1)
     watch_queries: int = Field(default=48, ge=2)

@@ -24,7 +24,7 @@ from selaras.core.tuning import Tuning
 from selaras.models.local_torch import torch
 from selaras.tune.diverged import diverged
 from selaras.tune.live import PAGE, Live, Logged
-from selaras.tune.multipliers import moved
+from selaras.tune.multipliers import moved, pushed
 from selaras.tune.policy import Policy, open_policy, restore_optimizer, save_policy
 from selaras.tune.policy_step import Gradient, backward, shaped_rewards
 from selaras.tune.rl_queries import QuerySet, is_adversarial
@@ -153,7 +153,9 @@ def _step(training: Training, run: _Run, step: int, task: Task) -> None:
     scored = score(rollouts, run.policy, training.watcher.rewarder, settings)
     _refuse_constant([each.reward for each in scored], step)
     _refuse_all_cut(run.steps, rollouts, settings)
-    shaped = shaped_rewards(scored, run.weights, *run.scale)
+    costs, budgets = costs_of(scored), settings.budgets.model_dump()
+    weights = pushed(run.weights, costs, budgets, settings.weight_push, settings.weight_limit)
+    shaped = shaped_rewards(scored, weights, *run.scale)
     run.optimizer.zero_grad(set_to_none=True)
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * min(1.0, step / WARMUP)
@@ -163,17 +165,15 @@ def _step(training: Training, run: _Run, step: int, task: Task) -> None:
         raise diverged(f"loss is {found.loss} and its gradient {norm}", step, training.base,
                        "tune.rl", settings.learning_rate)  # fmt: skip
     run.optimizer.step()
-    costs = costs_of(scored)
     entry = {
         **_measured(rollouts, scored, found, run.scale),
         "step": step,
         "costs": costs,
         # The weights that this step used.
-        "weights": run.weights,
+        "weights": weights,
         "gradient_norm": norm,
         "seconds": round(time.monotonic() - begun, 2),
     }
-    budgets = settings.budgets.model_dump()
     run.weights = moved(run.weights, costs, budgets, settings.weight_rate, settings.weight_limit)
     run.rollouts.add(f"step-{step}", {"step": step, "rollouts": [
         kept(r, s, kl=k, advantage=a)
