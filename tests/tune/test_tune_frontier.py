@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selaras.evaluate.figures import Judged, figures_of
-from selaras.tune.frontier import Spot, advice, benefit_scores, front
+from selaras.tune.frontier import Spot, advice, benefit_scores, front, letters
 
 RATE = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 100}
 
@@ -122,3 +122,7 @@ def test_the_scores_of_rows_add_up_to_the_benefit(refused, look_alikes):
     one = spot("p", refused, look_alikes)
     scores = benefit_scores(one.judged)
     assert abs(sum(scores.values()) / len(scores) - one.benefit) < 1e-9
+
+
+def test_no_two_runs_have_one_name():
+    assert len({letters(number) for number in range(900)}) == 900

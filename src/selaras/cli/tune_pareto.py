@@ -126,7 +126,7 @@ def _print(project: "Project", found: "Frontier", path: Path, sealed: "Evaluatio
 
     from selaras.cli.render import print_figures, rate
     from selaras.tune.clouds import clouds
-    from selaras.tune.frontier import OBJECTIVES
+    from selaras.tune.frontier import OBJECTIVES, letters
     from selaras.tune.pareto_page import columns_of
     from selaras.tune.reach import reach_words
 
@@ -146,7 +146,7 @@ def _print(project: "Project", found: "Frontier", path: Path, sealed: "Evaluatio
     console.print(made)
     for number, manifest in enumerate(found.sweep.manifests):
         if len(found.sweep.manifests) > 1:
-            say(f"{chr(65 + number % 26)}: {manifest.id}, seed {manifest.seed}")
+            say(f"{letters(number)}: {manifest.id}, seed {manifest.seed}")
     for cloud in clouds(found.sweep.manifests, found.spots):
         told = [
             f"{named[name].lower()} {100 * own[0]:.0f} % ({100 * own[1]:.0f} to {100 * own[2]:.0f})"

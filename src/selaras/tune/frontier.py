@@ -98,6 +98,16 @@ class Advice:
         )
 
 
+def letters(number: int) -> str:
+    """Return what the run of that number is called in labels, which tell points apart.
+
+    >>> letters(0), letters(25), letters(26), letters(27)
+    ('A', 'Z', 'AA', 'AB')
+    """
+    before, last = divmod(number, 26)
+    return (letters(before - 1) if before else "") + chr(65 + last)
+
+
 def front(spots: Sequence[Spot]) -> list[Spot]:
     """Return the points that no other dominates, in their order.
 

@@ -57,7 +57,7 @@ from selaras.tune.choose_rows import blind_side, set_aside
 from selaras.tune.choosing import asking
 from selaras.tune.divergence import mean_divergences
 from selaras.tune.encode import Encoded
-from selaras.tune.frontier import Advice, Spot, advice, front
+from selaras.tune.frontier import Advice, Spot, advice, front, letters
 from selaras.tune.kept_answers import answered_by
 
 SCALES = (0.25, 0.5, 0.75, 1.0)
@@ -268,7 +268,7 @@ def _measured(project: Project, sweep: Sweep, folder: Path, progress: Progress) 
                 shutil.copyfile(earlier, own)
             journal = Journal(own)
             model = open_local(sweep.base, adapter=Adapter(path, scale), chat_template=template)
-            letter = f"{chr(65 + number % 26)} " if len(sweep.manifests) > 1 else ""
+            letter = f"{letters(number)} " if len(sweep.manifests) > 1 else ""
             about = (run.id, path.name, epoch, scale, f"{letter}e{epoch} x {scale:g}")
             moved = _mean(_moved(base, model, kept.encoded, journal), clusters)
             yield _spot(project, sweep, model, about, journal, progress, moved)

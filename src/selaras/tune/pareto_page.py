@@ -20,7 +20,7 @@ from selaras.page import (
     tradeoff,
 )
 from selaras.tune.clouds import Cloud, clouds
-from selaras.tune.frontier import Spot
+from selaras.tune.frontier import Spot, letters
 from selaras.tune.pareto import Frontier
 from selaras.tune.reach import reach_words
 
@@ -169,7 +169,7 @@ def _seeds(found: Sequence[Cloud], named: Mapping[str, str]) -> list[Markup]:
 
 
 def _letter(found: Frontier, number: int) -> str:
-    return f"{chr(65 + number % 26)}: " if len(found.sweep.manifests) > 1 else ""
+    return f"{letters(number)}: " if len(found.sweep.manifests) > 1 else ""
 
 
 def _capital(text: str) -> str:
