@@ -282,6 +282,10 @@ def test_memory_that_runs_out_is_one_line_with_what_to_lower(tmp_path, tiny_fold
     def fail(*args):
         raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes")
 
+    with monkeypatch.context() as patch:
+        patch.setattr("selaras.tune.rl_watch.roll_out", fail)
+        with pytest.raises(SelarasError, match=r"out of memory: .*tune\.rl\.watch_queries"):
+            run(project)
     monkeypatch.setattr(rl_train, "backward", fail)
     with pytest.raises(SelarasError, match=r"out of memory: lower --set tune\.rl\.queries"):
         run(project)

@@ -97,4 +97,10 @@ def test_a_dry_run_shows_the_plan_of_the_base(tmp_path, tiny_folder, monkeypatch
     plan = rl.plan_rl(rl_world.write_project(tmp_path, tiny_folder))
     assert plan.to_dict()["memory"]["policy"] > 0
     assert "memory, at most:" in plan.text
+    # What the weights are held in here, not what they would be elsewhere.
+    monkeypatch.setattr(rl, "best_dtype", lambda: torch.float32)
+    wide = rl.plan_rl(rl_world.write_project(tmp_path, tiny_folder)).memory
+    monkeypatch.setattr(rl, "best_dtype", lambda: torch.bfloat16)
+    narrow = rl.plan_rl(rl_world.write_project(tmp_path, tiny_folder)).memory
+    assert wide.policy == 2 * narrow.policy == 4 * shape_of(tiny_folder).parameters
     assert "50% adversarial" in plan.text

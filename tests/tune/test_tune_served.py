@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 import rl_world
 from safetensors.torch import load_file
@@ -55,6 +56,8 @@ class Server:
     def answer(self, path, body):
         self.calls.append((path, body))
         if path == "/v1/load_lora_adapter":
+            if body["lora_name"] in self.loaded:  # as vLLM does
+                return 400, {"error": {"message": "has already been loaded"}}
             weights = load_file(Path(body["lora_path"]) / "adapter_model.safetensors")
             self.loaded[body["lora_name"]] = weights
             return 200, "loaded"
@@ -103,9 +106,20 @@ def test_a_server_answers_with_the_adapter_as_it_is_at_each_call(server, tiny_fo
     own = policy.local.sample([prompts[0], prompts[1]],
                               sampling.model_copy(update={"seed": seed_from(4, 0)}))  # fmt: skip
     assert second[:2] == own
-    assert list(server.loaded) == ["selaras-policy-2"]
-    assert [path.name for path in tmp_path.iterdir()] == ["selaras-policy-2"]
+    (name,) = server.loaded
+    assert name.endswith("-2")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
     assert all(body["return_token_ids"] for path, body in server.calls if "completions" in path)
+
+
+def test_a_server_that_still_holds_a_run_that_was_killed_takes_the_next(
+    server, tiny_folder, tmp_path
+):
+    policy = open_policy(tiny_folder, Tuning(rank=2, layers=1.0), 0)
+    sampling = Sampling(max_tokens=4, temperature=1.0, seed=4)
+    first = sampler(server, tmp_path, policy)([[1, 40]], sampling)
+    assert sampler(server, tmp_path, policy)([[1, 40]], sampling) == first
+    assert len(server.loaded) == 2
 
 
 def test_a_whole_run_is_answered_by_the_server(server, tiny_folder, tmp_path, monkeypatch):
@@ -132,3 +146,14 @@ def test_a_server_that_cannot_do_it_is_one_line_with_what_to_do(server, tiny_fol
     gone = served_sampler(RLSettings(server="http://127.0.0.1:9/v1"), tmp_path)(policy)
     with pytest.raises(ModelError, match="no answer"):
         gone([[1, 2]], sampling)
+
+
+def test_an_answer_that_is_no_json_is_one_line(tiny_folder, tmp_path):
+    policy = open_policy(tiny_folder, Tuning(rank=2, layers=1.0), 0)
+    ask = served_sampler(RLSettings(server="http://127.0.0.1:9/v1"), tmp_path)(policy)
+    broken = httpx.Response(200, text="<html>", headers={"content-type": "application/json"})
+    ask.client = httpx.Client(
+        base_url="http://127.0.0.1:9/v1", transport=httpx.MockTransport(lambda _: broken)
+    )
+    with pytest.raises(ModelError, match=r"no JSON \(<html>\)"):
+        ask([[1, 2]], Sampling(max_tokens=4))

@@ -31,6 +31,7 @@ from selaras.core.rl import RLSettings
 from selaras.core.tuning import Tuning
 from selaras.data import DEVELOPMENT_FIGURES, Development, open_development
 from selaras.evaluate import renderer
+from selaras.models.local import best_dtype
 from selaras.models.local_adapter import COMPLETE
 from selaras.models.local_weights import weights_hash
 from selaras.models.names import open_rewarder, place_of
@@ -138,8 +139,9 @@ def plan_rl(
     _refuse_past_context(project, found, start)
     seed = project.file.seed if seed is None else seed
     memory = plan_memory(
-        shape_of(start.base), settings, reward_models=1 + bool(settings.rl.held_aside_reward)
-    )
+        shape_of(start.base), settings, reward_models=1 + bool(settings.rl.held_aside_reward),
+        width=best_dtype().itemsize,
+    )  # fmt: skip
     default = Tuning()
     unused = [name for name in _UNUSED if getattr(settings, name) != getattr(default, name)]
     return Plan(seed, start, found, development, memory, settings.rl, tuple(unused))

@@ -7,7 +7,8 @@ keep: a run that was killed goes on from its last checkpoint with the very same 
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
@@ -107,7 +108,8 @@ def train(training: Training, progress: Progress = SILENT) -> str | None:
     live = Live(training.checkpoints / PAGE, f"Training of {training.folder.name}")
     with progress.task("RL (steps)", training.rl.steps) as task:
         if (first := looks.get("look-0")) is None:
-            first = training.watcher.look(policy, sampler, 0)
+            with _room():
+                first = training.watcher.look(policy, sampler, 0)
             looks.add("look-0", first)
         if first["held_aside_reward"]:
             standard(first["held_aside_reward"], "the held-aside reward model")
@@ -122,17 +124,25 @@ def train(training: Training, progress: Progress = SILENT) -> str | None:
         for step in range(done + 1, training.rl.steps + 1):
             if stopped := _over_budget(run.steps, training.rl.kl_budget):
                 break
-            try:
+            with _room():
                 _step(training, run, step, task)
-            except (RuntimeError, MemoryError) as error:
-                raise training_error(
-                    error, "tune.rl.queries, tune.rl.samples or tune.rl.max_tokens"
-                ) from error
             live.logged(_logged(run.steps, training.rl.steps))
         else:
             stopped = None
         live.end(_logged(run.steps, training.rl.steps))
     return stopped
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Say in a line what a step or a look, which is sampled as widely, failed of."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise training_error(
+            error,
+            "tune.rl.queries, tune.rl.samples, tune.rl.watch_queries or tune.rl.max_tokens",
+        ) from error
 
 
 def _logged(steps: Sequence[Mapping[str, Any]], most: int) -> Logged:

@@ -14,6 +14,7 @@ take new weights, so they cannot answer for a policy that changes.
 """
 
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ class ServedSampler:
 
     def __init__(self, policy: Policy, client: httpx.Client, folder: Path) -> None:
         self.policy, self.client, self.folder = policy, client, folder
+        # A server keeps the last adapter of a run that has ended, and takes no name twice.
+        self._name = f"selaras-{uuid.uuid4().hex[:12]}"
         self._loaded: str | None = None
         self._calls = 0
 
@@ -97,7 +100,7 @@ class ServedSampler:
     def _load(self) -> str:
         """Write the adapter, have the server load it, drop the one before it, return its name."""
         self._calls += 1
-        name = f"selaras-policy-{self._calls}"
+        name = f"{self._name}-{self._calls}"
         path = (self.folder / name).resolve()
         self.policy.model.save_pretrained(str(path), safe_serialization=True)
         self._post("/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})
@@ -135,4 +138,10 @@ class ServedSampler:
             )
         if "json" not in answer.headers.get("content-type", ""):
             return answer.text
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ModelError(
+                f"{self.client.base_url}{path.removeprefix('/')}: the answer is no JSON "
+                f"({one_line(answer.text, 200)}); {HELP}"
+            ) from error
