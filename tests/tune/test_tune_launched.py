@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from selaras.core.errors import InputError, SelarasError
 from selaras.models.local_torch import torch
+from selaras.tune import launched
 from selaras.tune.launched import (
     MODULE,
     Launch,
@@ -79,3 +80,29 @@ def test_presets_are_configurations_that_accelerate_reads(name, kind, tmp_path):
     asked = launch_command_parser().parse_args(command[3:])
     assert (asked.num_processes, asked.training_script) == (4, MODULE)
     assert asked.training_script_args == [str(tmp_path / "training.json")]
+
+
+def test_what_a_kill_cut_short_is_gone_before_several_processes_look(
+    training, tmp_path, monkeypatch
+):
+    one = training(tmp_path / "run")
+    cut = one.folder / "checkpoint-4"
+    cut.mkdir(parents=True)
+
+    def started(*_, **__):
+        raise SelarasError("gone" if not cut.exists() else "each process would remove it")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    with pytest.raises(SelarasError, match="gone"):
+        train_launched(one, Launch("cpu", 2))
+
+
+def test_a_width_that_a_file_says_must_divide_the_batch(training, tmp_path, monkeypatch, capsys):
+    one = training(tmp_path / "run", batch_size=4)
+    given = tmp_path / "training.json"
+    given.write_bytes(launched._GIVEN.dump_json(one))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr("sys.argv", ["launched", str(given)])
+    monkeypatch.setattr(launched, "train", lambda *_: None)
+    assert launched.main() == 2
+    assert "a batch of 4 cannot be divided among 3 processes" in capsys.readouterr().out

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from selaras.core.errors import InputError
-from selaras.core.manifest import ledger
+from selaras.core.manifest import ledger, write_manifest
 from selaras.core.project import open_project
-from selaras.core.records import Example, Message
+from selaras.core.records import Example, Expected, Message
 from selaras.core.system import Sampling
 from selaras.data import Development
 from selaras.models.local import open_local
@@ -303,6 +303,24 @@ def test_a_forecast_counts_the_runs_own_steps_tokens_and_weights(tuned):
     assert len(ledger(project.runs)) == len(found), "a forecast leaves no run"
 
 
+def test_a_forecast_counts_what_a_budget_on_kl_reads(tuned):
+    from selaras.models.local_speed import Speed
+    from selaras.tune import forecast
+
+    project = open_project(tuned[0].root, ("tune.batch_size=4", "tune.kl_budget=1"))
+    plan, speed = plan_sft(project), Speed(1000.0, 1.0, 100.0)
+    rows = sum(row.expected is Expected.ANSWER for row in plan.rows.selection)
+    assert 0 < rows < 64
+    epoch = -(-len(plan.encoded) // 4)
+    saved = {*range(4, 2 * epoch + 1, 4), epoch, 2 * epoch}
+    once = rows * (30 / 1000 + 24 / 100)
+    held = forecast._held(plan, project, 30, speed, 2.0)
+    assert held == pytest.approx(2 + once + len(saved) * 2 * rows * (30 + 24) / 1000)
+    free = open_project(tuned[0].root, ("tune.batch_size=4",))
+    more, less = (forecast._answers(plan, each, speed, 2.0) for each in (project, free))
+    assert more > less
+
+
 @pytest.mark.parametrize("changed", ["tune.kl_coefficient=1", "tune.method=full"])
 def test_a_forecast_trains_as_the_run_will_on_some_of_its_rows(tuned, changed):
     from selaras.tune.forecast import PROBED, forecast
@@ -352,3 +370,18 @@ def test_a_forecast_goes_by_tokens_as_the_last_batch_may_hold_one_row(tuned, tmp
     found = forecast._probed(few, rows[1], lambda *_: [tmp_path])
     assert found.steps == 4
     assert found.training_seconds == 1 + 2 * 3 * 13 / 12
+
+
+@pytest.mark.parametrize(("scale", "said"), [(0.7, ["answers at scale 0.7 of its"]), (1.0, [])])
+def test_going_on_from_a_run_that_answers_at_a_smaller_scale_is_said(tuned, tmp_path, scale, said):
+    root = shutil.copytree(tuned[0].root, tmp_path / "again")
+    first = ledger(tuned[0].runs)[0]
+    project = open_project(root, (f"tune.adapter=run:{first.id}",))
+    chosen = {**first.config["chosen"], "scale": scale}
+    write_manifest(
+        project.runs,
+        first.model_copy(update={"config": {**first.config, "chosen": chosen}}),
+    )
+    notes = plan_sft(project).start.notes
+    assert [part for part in said if not any(part in note for note in notes)] == []
+    assert len(notes) == len(said)

@@ -5,6 +5,7 @@ generated; the run's tokens do the rest. Memory is what those steps held at most
 seconds, and knows nothing of what else the machine will be asked to do meanwhile.
 """
 
+import math
 import resource
 import tempfile
 import time
@@ -27,6 +28,7 @@ from selaras.models.local_torch import give_back_memory, torch, transformers
 from selaras.tune.choose_pairs import EncodedPairs
 from selaras.tune.choose_point import SELECTION_TOKENS
 from selaras.tune.encode import IGNORED, Encoded
+from selaras.tune.kept_answers import TOKENS, some_answered
 from selaras.tune.own_words import REPLAY_TOKENS
 from selaras.tune.preference import PreferencePlan
 from selaras.tune.preference_trainer import train_preference
@@ -34,7 +36,7 @@ from selaras.tune.reward import RewardPlan
 from selaras.tune.reward_trainer import train_reward
 from selaras.tune.sft import Plan, training_of
 from selaras.tune.trainable import is_trained
-from selaras.tune.trainer import Training, train
+from selaras.tune.trainer import SAVE_EVERY, Training, train
 
 PROBED = 3
 WIDE_BATCH = 128
@@ -227,7 +229,20 @@ def _answers(plan: Plan, project: Project, speed: Speed, opening: float) -> floa
         own = opening + _answered(replayed, REPLAY_TOKENS, prompt, speed)
     points = settings.epochs * len(settings.scales) if guarded else 1
     chosen = _answered(len(plan.rows.selection), SELECTION_TOKENS, prompt, speed)
-    return own + points * (opening + chosen)
+    held = _held(plan, project, prompt, speed, opening) if settings.kl_budget else 0.0
+    return own + points * (opening + chosen) + held
+
+
+def _held(plan: Plan, project: Project, prompt: float, speed: Speed, opening: float) -> float:
+    """Return the seconds that a budget on KL takes: answers once, read twice a checkpoint."""
+    settings = project.file.tune
+    rows = len(some_answered(plan.rows.selection))
+    epoch = math.ceil(len(plan.encoded) / settings.batch_size)
+    every = epoch if settings.method == "full" else SAVE_EVERY
+    kept = sum(step % every == 0 or step % epoch == 0
+               for step in range(1, epoch * settings.epochs + 1))  # fmt: skip
+    reading = 2 * rows * (prompt + TOKENS) / speed.read
+    return opening + _answered(rows, TOKENS, prompt, speed) + kept * reading
 
 
 def _answered(rows: int, tokens: int, prompt: float, speed: Speed) -> float:

@@ -23,7 +23,8 @@ from selaras.core.errors import InputError, SelarasError, one_line
 from selaras.core.progress import SILENT, Progress, Task
 from selaras.models.local_torch import torch
 from selaras.tune.encode import Encoded
-from selaras.tune.trainer import Training, epoch_checkpoints, train
+from selaras.tune.shared import width
+from selaras.tune.trainer import Training, epoch_checkpoints, last_checkpoint, train
 
 MODULE = "selaras.tune.launched"
 _GIVEN = TypeAdapter(Training[Encoded])
@@ -68,13 +69,9 @@ def checked_launch(config: str, processes: int | None, batch_size: int) -> Launc
     if config in ("ddp", "fsdp2") and not gpus:
         raise InputError(f"--accelerate {config} needs a GPU, and there is none",
                          fix="--accelerate cpu --processes 2 runs here")  # fmt: skip
-    width = processes or (2 if config == "cpu" else gpus if config in PRESETS else None)
-    if width and batch_size % width:
-        raise InputError(
-            f"a batch of {batch_size} cannot be divided among {width} processes",
-            fix=f"--set tune.batch_size={width * max(1, batch_size // width)}",
-        )
-    return Launch(config, width)
+    wide = processes or (2 if config == "cpu" else gpus if config in PRESETS else None)
+    _refuse_width(batch_size, wide or 1)
+    return Launch(config, wide)
 
 
 def train_launched(
@@ -84,6 +81,8 @@ def train_launched(
 
     Raises SelarasError with the first process's own line where the training fails.
     """
+    # Removes what a kill cut short: each process would, and all but one find it gone.
+    last_checkpoint(training.folder)
     with tempfile.TemporaryDirectory(prefix="selaras-launch-") as folder:
         given = Path(folder) / "training.json"
         given.write_bytes(_GIVEN.dump_json(training))
@@ -174,12 +173,23 @@ def main() -> int:
     training = _GIVEN.validate_json(Path(sys.argv[1]).read_bytes())
     first = int(os.environ.get("RANK", "0")) == 0
     try:
+        # A file of accelerate may say itself how many there are.
+        _refuse_width(training.settings.batch_size, width())
         train(training, _Told() if first else SILENT)
     except SelarasError as error:
         if first:
             print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201 - the protocol
         return error.exit_code
     return 0
+
+
+def _refuse_width(batch_size: int, wide: int) -> None:
+    """Raise InputError where a batch cannot be divided among so many processes."""
+    if batch_size % wide:
+        raise InputError(
+            f"a batch of {batch_size} cannot be divided among {wide} processes",
+            fix=f"--set tune.batch_size={wide * max(1, batch_size // wide)}",
+        )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from selaras.core.errors import InputError
 from selaras.core.files import read_json
 from selaras.core.fingerprint import sha256_file
+from selaras.core.manifest import Manifest
 from selaras.core.tuning import Tuning
 from selaras.models.catalogue import bundled
 from selaras.models.chat_templates import read_chat_template
@@ -92,6 +93,8 @@ def starting_point(settings: Tuning, place: Place, *, answers: bool = True) -> S
             _refuse_reward(adapter)
         refuse_other_base(adapter, base)
     name = settings.adapter or ""
+    if adapter is not None and name.startswith("run:"):
+        notes += _scaled(name, finished_tuning(name.removeprefix("run:"), place))
     parents = (name.removeprefix("run:"),) if name.startswith("run:") else ()
     return Start(base, variant, ChatTokenizer(tokenizer), attached, adapter, tuple(notes), parents)
 
@@ -105,6 +108,15 @@ def variant_of(model: str, tokenizer: Any) -> Variant:
     if scheme == "bundled":
         return "pt" if bundled(name).variant == "pt" else "it"
     return "it" if getattr(tokenizer, "chat_template", None) else "pt"
+
+
+def _scaled(name: str, manifest: Manifest) -> list[str]:
+    """Return what is to be said of a run that answers at a smaller scale than it was trained at."""
+    scale = float(manifest.config["chosen"].get("scale", 1.0))
+    if scale == 1:
+        return []
+    return [f"{name} answers at scale {scale:g} of its adapter; what goes on from it starts at 1, "
+            "where it was trained"]  # fmt: skip
 
 
 def _refuse_reward(adapter: Path) -> None:
