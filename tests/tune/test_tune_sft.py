@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from selaras.cli.render_tune import show_tuned
 from selaras.core.errors import InputError
 from selaras.core.manifest import ledger, write_manifest
 from selaras.core.project import open_project
@@ -385,3 +386,14 @@ def test_going_on_from_a_run_that_answers_at_a_smaller_scale_is_said(tuned, tmp_
     notes = plan_sft(project).start.notes
     assert [part for part in said if not any(part in note for note in notes)] == []
     assert len(notes) == len(said)
+
+
+def test_a_budget_on_kl_that_stopped_a_run_is_said(tuned, tmp_path, capsys):
+    root = shutil.copytree(tuned[0].root, tmp_path / "again")
+    project = open_project(root, ("tune.kl_budget=1e-9", "tune.batch_size=4"))
+    done = tune_sft(project, plan_sft(project))
+    (note,) = [note for note in done.notes if "over the budget" in note]
+    assert note == done.config["stopped"]
+    assert note.startswith("stopped at step ")
+    show_tuned([done], root, as_json=False)
+    assert note in capsys.readouterr().err

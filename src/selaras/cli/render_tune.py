@@ -30,6 +30,7 @@ def show_tuned(runs: Sequence["Manifest"], folder: Path, as_json: bool) -> None:
     """Print what tunings of one plan made, one a seed, and what to do next with them."""
     if as_json:
         print_json({"runs": [{"id": m.id, "seed": m.seed, "chosen": m.config["chosen"],
+                              "stopped": m.config.get("stopped"),
                               "figures": m.figures} for m in runs]})  # fmt: skip
         return
     from selaras.cli.render import rate
@@ -37,6 +38,8 @@ def show_tuned(runs: Sequence["Manifest"], folder: Path, as_json: bool) -> None:
     for m in runs:
         chosen = m.config["chosen"]
         say(f"{m.id}: {Path(chosen['adapter']).name} at scale {chosen['scale']:g}")
+        if stopped := m.config.get("stopped"):
+            say(f"  {stopped}")
         say(f"  development figures: refuses what it should {rate(m.figures['compliance_rate'])}, "
             f"over-refusal {rate(m.figures['over_refusal_rate'])}")  # fmt: skip
     say(f"each figure rests on one training seed{f' of {len(runs)}' if len(runs) > 1 else ''}")

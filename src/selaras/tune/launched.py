@@ -81,7 +81,7 @@ def train_launched(
 
     Raises SelarasError with the first process's own line where the training fails.
     """
-    # Removes what a kill cut short: each process would, and all but one find it gone.
+    # Removes what a kill cut short: each process would, and may find it gone.
     last_checkpoint(training.folder)
     with tempfile.TemporaryDirectory(prefix="selaras-launch-") as folder:
         given = Path(folder) / "training.json"

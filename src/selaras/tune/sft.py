@@ -35,7 +35,7 @@ from selaras.tune.record import finish, new_tuning
 from selaras.tune.recovery import Recovery, recovery_rows
 from selaras.tune.response_loss import Weights
 from selaras.tune.start import Start, starting_point
-from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, train
+from selaras.tune.trainer import Training, epoch_checkpoints, loss_curve, stopped_by, train
 
 CHECKPOINTS = "checkpoints"
 # Settings of other trainings, and those that the naive recipe does not use.
@@ -189,11 +189,14 @@ def tune_sft(
             train_launched(training, launch, progress) if launch else train(training, progress)
         )
     points = _points(project, plan, folder, checkpoints, progress)
+    stopped = stopped_by(checkpoints[-1])
     chosen = best_point(points)
     write_json(folder / "loss.json", loss_curve(training.folder))
+    notes = (*manifest.notes, *filter(None, [stopped]))
     return finish(
-        project, manifest, begun, chosen.figures,
+        project, manifest.model_copy(update={"notes": notes}), begun, chosen.figures,
         {
+            "stopped": stopped,
             "replaced_by_own_words": replaced,
             "chosen": {"adapter": chosen.checkpoint, "scale": chosen.scale},
             "points": [

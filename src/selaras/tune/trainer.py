@@ -88,7 +88,7 @@ def train(training: Training[Encoded], progress: Progress = SILENT) -> list[Path
     the disk runs out.
     """
     start = last_checkpoint(training.folder)
-    if start and "stopped" in read_json(start / COMPLETE):
+    if start and stopped_by(start):
         return epoch_checkpoints(training.folder, training.steps_per_epoch)
     transformers.set_seed(training.seed)
     model, tokenizer, adapter = (
@@ -189,10 +189,15 @@ def epoch_checkpoints(folder: Path, steps_per_epoch: int) -> list[Path]:
     found = [
         path
         for path in folder.glob("checkpoint-*")
-        if (path / COMPLETE).is_file()
-        and (_step(path) % steps_per_epoch == 0 or "stopped" in read_json(path / COMPLETE))
+        if (path / COMPLETE).is_file() and (_step(path) % steps_per_epoch == 0 or stopped_by(path))
     ]
     return sorted(found, key=_step)
+
+
+def stopped_by(checkpoint: Path) -> str | None:
+    """Return why a training stopped at a checkpoint, None where it did not."""
+    note = read_json(checkpoint / COMPLETE)
+    return f"stopped at step {note['step']}: {note['stopped']}" if "stopped" in note else None
 
 
 def divergence_curve(folder: Path) -> list[dict[str, float]]:
