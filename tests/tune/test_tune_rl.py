@@ -182,6 +182,7 @@ def test_a_run_killed_hard_goes_on_with_the_same_next_step(tmp_path, tiny_folder
     for one, other in zip(first["steps"], second["steps"], strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     assert first["looks"] == second["looks"]
+    assert found.seconds >= round(sum(step["seconds"] for step in second["steps"]), 1)
     for step in first["steps"][:1]:  # a step's own excess counts in that very step
         for name, budget in CostBudgets().model_dump().items():
             over = max(0.0, (step["costs"][name] or 0.0) - budget)

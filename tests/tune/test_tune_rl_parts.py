@@ -17,6 +17,7 @@ from selaras.tune.advantages import grpo_advantages, rloo_advantages
 from selaras.tune.costs import incoherence, is_to_answer, over_length, repetition
 from selaras.tune.multipliers import moved, pushed
 from selaras.tune.rl import best_look
+from selaras.tune.rl_page import _believed
 from selaras.tune.rl_queries import QuerySet, choose_queries, is_adversarial, mixed_order
 
 groups = arrays(
@@ -205,3 +206,23 @@ def test_settings_know_their_limits():
     for bad in ({"samples": 1}, {"kl_budget": 0}, {"algorithm": "ppo"}, {"budgets": {"x": 1}}):
         with pytest.raises(ValueError, match="validation error"):
             RLSettings.model_validate(bad)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "said"),
+    [
+        ((0.2, 0.6), (0.1, 0.5), "Both rose."),
+        ((-0.2, 0.6), (0.1, 0.5), "Only that one is shown to have risen."),
+        ((0.2, 0.6), (-0.1, 0.5), "Its interval holds 0"),
+        ((0.2, 0.6), (-0.9, -0.5), "It fell"),
+        ((-0.2, 0.6), (-0.1, 0.5), "Neither rise is shown."),
+    ],
+)
+def test_the_page_says_of_both_rewards_what_their_intervals_show(own, other, said):
+    def risen(span):
+        return {"rise": sum(span) / 2, "low": span[0], "high": span[1], "n": 40}
+
+    look = {"step": 10, "kl_per_response": 2.0, "reward": risen(own)}
+    told = _believed([{**look, "held_aside_reward": risen(other)}], "checkpoint-10")
+    assert said in told
+    assert ("holds 0" in told) == (said == "Its interval holds 0")

@@ -280,7 +280,8 @@ def _finished(
     update = {
         "status": "finished",
         "finished": now(),
-        "seconds": round(seconds, 1),
+        # A run that was gone on with has taken the steps of before, too.
+        "seconds": round(max(seconds, sum(step["seconds"] for step in steps)), 1),
         "config": {
             **manifest.config,
             "chosen": {"adapter": str(chosen.relative_to(folder)), "scale": 1.0},

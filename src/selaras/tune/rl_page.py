@@ -75,8 +75,12 @@ def _believed(looks: Sequence[Numbers], chosen: str) -> str:
     if other is None:
         return said + " No second reward model watched, so over-optimisation cannot be seen."
     said += f" The held-aside reward model, which was not trained against, says {_span(other)}."
+    if other["high"] < 0:
+        return said + " It fell: by that one the responses have become worse."
     if other["low"] > 0:
-        return said + " Both rose."
+        return said + (
+            " Both rose." if own["low"] > 0 else " Only that one is shown to have risen."
+        )
     if own["low"] > 0:
         return said + (
             " Its interval holds 0: that the responses are better is not shown, and more training "
