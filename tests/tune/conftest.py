@@ -1,6 +1,6 @@
 """Rows and a training on the tiny model, small enough for real training in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +60,15 @@ def training(
         return Training(base, rows, settings.model_copy(update=changes), seed, folder)
 
     return made
+
+
+@pytest.fixture(scope="module")
+def rl_rows() -> Iterator[None]:
+    """Give every plan of RL the rows of `rl_world`, which need no embeddings."""
+    import rl_world
+
+    from selaras.tune import rl
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rl, "open_development", lambda *_: rl_world.development())
+        yield

@@ -8,10 +8,15 @@ import yaml
 from selaras.core.project import open_project
 from selaras.core.records import Query
 from selaras.data import Development, write_rows
+from selaras.tune.rl import plan_rl, tune_rl
 
 RL = {"reward": "run:first", "held_aside_reward": "run:second", "steps": 6, "queries": 4,
       "samples": 4, "max_tokens": 12, "learning_rate": 0.01, "watch_every": 3,
       "watch_queries": 8, "kl_budget": 1000.0}  # fmt: skip
+
+# What the tiny model learns from alone: the reward, with no cost in its way.
+LEARNS = {"mask_truncated": False, "weight": 0.0, "weight_rate": 0.0,
+          "weight_push": 0.0, "kl_coefficient": 0.01}  # fmt: skip
 
 
 class Letters:
@@ -73,3 +78,9 @@ def write_project(folder: Path, tiny_folder: Path, **rl):
     write_rows(folder / "data" / "rows.jsonl", queries())
     (folder / "selaras.yaml").write_text(yaml.safe_dump(file))
     return open_project(folder)
+
+
+def run(project, **options):
+    """Tune by RL with letter counts as rewards, and return the manifest."""
+    options.setdefault("rewarders", rewarders())
+    return tune_rl(project, plan_rl(project), **options)
