@@ -12,7 +12,7 @@ import yaml
 
 from selaras.core.errors import InputError, SealError, SelarasError
 from selaras.core.files import write_jsonl
-from selaras.core.manifest import ledger
+from selaras.core.manifest import ledger, write_manifest
 from selaras.core.progress import SILENT
 from selaras.core.project import Project, open_project
 from selaras.core.records import Query
@@ -440,6 +440,25 @@ def test_a_forecast_counts_calls_tokens_time_and_cost_without_asking(project, mo
     remote = forecast(priced, open_system(priced, "m", spec), suite())
     assert (remote.seconds, remote.basis) == (150.0, "at 2 requests a minute")
     assert remote.cost == pytest.approx((remote.prompt_tokens + 2 * 5 * 256) / 1e6)
+
+
+def test_a_forecast_rests_on_a_run_that_asked_and_rather_on_one_of_the_template(project):
+    system = opened(project)
+    done = evaluate(project, system, suite()).manifest
+
+    def kept(name, seconds, template, parents=()):
+        own = done.system.model_copy(update={"template": template})
+        write_manifest(project.runs, done.model_copy(
+            update={"id": name, "seconds": seconds, "system": own, "parents": tuple(parents),
+                    "started": f"2999-01-01T00:00:{seconds:02.0f}Z"}))  # fmt: skip
+
+    kept("eval-same", 20.0, system.system.template)
+    kept("eval-other", 30.0, "another")
+    # Its answers are those of its parent, and took no time.
+    kept("eval-guard", 40.0, system.system.template, ["eval-same"])
+    found = forecast(project, system, suite())
+    assert found.basis == "as in eval-same"
+    assert found.seconds == pytest.approx(20.0 / done.figures["rows"] * found.calls)
 
 
 def judging_project(folder, judge):

@@ -146,13 +146,19 @@ def _closed(title: str, model: Model, talks: Sequence[Conversation]) -> Forecast
 def _seconds(
     project: Project, opened: Opened, calls: int, prompt_tokens: int, tokens: int
 ) -> tuple[float, str]:
-    for manifest in reversed(ledger(project.runs)):
-        system, rows = manifest.system, manifest.figures.get("rows")
-        same = system is not None and (system.model, system.sampling) == (
-            opened.system.model, opened.system.sampling,
-        )  # fmt: skip
-        if same and manifest.kind == "eval" and manifest.seconds and rows:
-            return manifest.seconds / rows * calls, f"as in {manifest.id}"
+    known = [m for m in ledger(project.runs) if m.kind == "eval"]
+    ids, system = {m.id for m in known}, opened.system
+    timed = [
+        m for m in known
+        if m.system is not None and m.seconds and m.figures.get("rows")
+        and (m.system.model, m.system.sampling) == (system.model, system.sampling)
+        # One with another evaluation for a parent took its answers from there.
+        and ids.isdisjoint(m.parents)
+    ]  # fmt: skip
+    like = [m for m in timed if m.system and m.system.template == system.template] or timed
+    if like:
+        last = like[-1]
+        return (last.seconds or 0.0) / last.figures["rows"] * calls, f"as in {last.id}"
     return _assumed(opened.model, calls, prompt_tokens, tokens)
 
 
