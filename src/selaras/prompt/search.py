@@ -94,7 +94,8 @@ def greedy_search(
     settings = settings or SearchSettings()
     most = max(_FEWEST, (rollouts.budget.max_calls or 0) // (_SHARE * rollouts.dearest))
     selection = Selection(rollouts, Rows(rows.reflect, rows.select[:most]), settings)
-    fewest = len(selection.rows.select) + 2 * FIRST_BATCH + selection.proof
+    asked = min(FIRST_BATCH, len(rows.reflect))
+    fewest = len(selection.rows.select) + 2 * asked + selection.proof
     if rollouts.budget.left < fewest:  # though no row were to cost more than one call
         raise InputError(
             f"the budget of {rollouts.budget.max_calls} calls does not hold one candidate and its "
