@@ -47,5 +47,5 @@ def pushed(
     >>> pushed({"a": 0.0, "b": 0.1}, {"a": 0.5, "b": 0.0}, {"a": 0.1, "b": 0.3}, 10.0, 20.0)
     {'a': 4.0, 'b': 0.1}
     """
-    over = {name: max(0.0, (costs.get(name) or 0.0) - budgets[name]) for name in weights}
-    return moved(weights, over, dict.fromkeys(weights, 0.0), push, limit)
+    over = {name: max(budgets[name], costs.get(name) or 0.0) for name in weights}
+    return moved(weights, over, budgets, push, limit)
